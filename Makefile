@@ -1,0 +1,85 @@
+# On a fresh machine (Python 3.11+, pip, git, make) `make verify` and `make test` are all it takes.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+WORKERS ?= 2
+VERIFY_ARGS ?=
+BENCH_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+REPORT := verify-report
+
+# A stamp is touched as the last step of an installation, so one that failed or was
+# interrupted leaves none and is taken up again by the next command.
+READY := $(VENV)/.ready
+LINT_READY := $(VENV)/.ready-lint
+DOCS_READY := $(VENV)/.ready-docs
+
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint constraints.txt
+# Of pip's output, the lines that show that it moves; errors go to stderr and always show.
+PROGRESS := { grep --line-buffered -E '^ *(Downloading .*\(|Installing collected)' | cut -c 1-110 || true; }
+
+.PHONY: help verify test lint coverage nightly bench docs clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 18
+
+verify: $(READY) ## Check every law over drawn scenes and real photographs; write verify-report/index.html.
+	@$(BIN)/segpaste verify --html $(REPORT) --json $(REPORT)/report.json $(VERIFY_ARGS)
+
+test: $(READY) ## Run the tests (100 examples per property, the same ones every time).
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(LINT_READY) ## Style, types, import arrows, spelling.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	$(BIN)/python scripts/spell_public_names.py
+
+coverage: $(READY) ## Branch coverage of paste, invariants and strategies; fails below 95 %.
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=
+	@for part in segpaste/paste invariants strategies; do \
+		echo; echo "$$part:"; \
+		$(BIN)/coverage report --include="$$part/*" --fail-under=95; \
+	done
+
+nightly: $(READY) ## Everything, with 2,000 random examples per property. Takes hours.
+	@SEGPASTE_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) -m "not gpu"
+
+bench: $(READY) ## Measure speed: examples per second, laws, the reference.
+	@$(BIN)/python scripts/bench.py $(BENCH_ARGS)
+
+docs: $(DOCS_READY) ## Build the documentation into site/.
+	@$(BIN)/python scripts/generate_laws_page.py --check
+	@$(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "site/index.html"
+
+clean: ## Remove the virtual environment and everything that was built.
+	rm -rf $(VENV) build dist site $(REPORT) *.egg-info .coverage .coverage.* htmlcov \
+		.hypothesis .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "PYTHON: got $$($(PYTHON) --version 2>&1), expected 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV) (torch with CUDA: about 5 GB, some minutes the first time)"
+	@$(PIP_INSTALL) --editable '.[demo,test]' | $(PROGRESS)
+	@touch $@
+
+$(LINT_READY): $(READY)
+	@$(PIP_INSTALL) --editable '.[demo,test,lint]' | $(PROGRESS)
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	@$(PIP_INSTALL) --editable '.[demo,test,docs]' | $(PROGRESS)
+	@touch $@

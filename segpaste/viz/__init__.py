@@ -1,0 +1,25 @@
+"""Pictures of samples, with Pillow alone."""
+
+from segpaste.viz.colours import Colours, checkerboard, depth_colours, normal_colours, nth_colour
+from segpaste.viz.strips import (
+    Column,
+    crop_around,
+    data_uri,
+    draw_strip,
+    png_bytes,
+    window_around,
+)
+
+__all__ = [
+    "Colours",
+    "Column",
+    "checkerboard",
+    "crop_around",
+    "data_uri",
+    "depth_colours",
+    "draw_strip",
+    "normal_colours",
+    "nth_colour",
+    "png_bytes",
+    "window_around",
+]

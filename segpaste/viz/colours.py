@@ -1,0 +1,85 @@
+"""What value gets what colour: ids, classes, depths, normals."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable
+
+import numpy as np
+
+Rgb = tuple[int, int, int]
+
+# Distinct on photographs and on grey, in light and dark surroundings; then the wheel.
+_FIRST: tuple[Rgb, ...] = (
+    (230, 25, 75),
+    (60, 180, 75),
+    (255, 200, 25),
+    (30, 110, 230),
+    (245, 130, 48),
+    (165, 60, 200),
+    (70, 220, 230),
+    (240, 50, 230),
+    (170, 230, 60),
+    (0, 128, 128),
+    (250, 165, 180),
+    (145, 90, 40),
+)
+# Anchors of matplotlib's viridis (CC0), dark to bright.
+_VIRIDIS = np.array(
+    [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], dtype=np.float64
+)
+
+
+def nth_colour(n: int) -> Rgb:
+    """A colour for the n-th of a few things; neighbours in n are far apart in hue."""
+    if n < len(_FIRST):
+        return _FIRST[n]
+    red, green, blue = colorsys.hsv_to_rgb((0.05 + n * 0.61803399) % 1.0, 0.55 + 0.4 * (n % 2), 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+class Colours:
+    """One colour per value, the same in every panel of a picture.
+
+    Args:
+        values: every value that may be asked for; smaller values come first.
+        pale: mix with white, so that classes do not look like instances.
+    """
+
+    def __init__(self, values: Iterable[int], *, pale: bool = False) -> None:
+        self._table: dict[int, Rgb] = {}
+        for n, value in enumerate(sorted(set(values))):
+            red, green, blue = nth_colour(n + 3 if pale else n)
+            self._table[value] = (
+                ((red + 255) // 2, (green + 255) // 2, (blue + 255) // 2) if pale else (red, green, blue)
+            )
+
+    def __getitem__(self, value: int) -> Rgb:
+        return self._table.get(value, (128, 128, 128))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+def depth_colours(depth: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Near is bright. ``depth [H, W]`` between ``low`` and ``high`` -> uint8 ``[H, W, 3]``."""
+    span = max(high - low, 1e-12)
+    place = 1.0 - np.clip((np.nan_to_num(depth.astype(np.float64)) - low) / span, 0.0, 1.0)
+    at = place * (len(_VIRIDIS) - 1)
+    below = np.minimum(at.astype(np.int64), len(_VIRIDIS) - 2)
+    part = (at - below)[..., None]
+    return np.rint(_VIRIDIS[below] * (1 - part) + _VIRIDIS[below + 1] * part).astype(np.uint8)
+
+
+def normal_colours(normals: np.ndarray) -> np.ndarray:
+    """``normals [3, H, W]`` in [-1, 1] -> uint8 ``[H, W, 3]``, towards the camera is blue."""
+    x, y, z = np.nan_to_num(normals.astype(np.float64))
+    rgb = np.stack([(x + 1) / 2, (1 - y) / 2, (1 - z) / 2], axis=-1)
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+
+
+def checkerboard(height: int, width: int, cell: int = 4) -> np.ndarray:
+    """Grey checks, the colour of *nothing here*; uint8 ``[height, width, 3]``."""
+    rows, columns = np.arange(height) // cell, np.arange(width) // cell
+    dark = (rows[:, None] + columns[None, :]) % 2
+    return np.repeat(np.where(dark == 1, 70, 110).astype(np.uint8)[..., None], 3, axis=-1)

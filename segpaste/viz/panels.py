@@ -1,0 +1,286 @@
+"""One field of one sample as one magnified picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from segpaste.types import DenseSample
+from segpaste.viz.colours import Colours, Rgb, checkerboard, depth_colours, normal_colours
+
+RED: Rgb = (235, 20, 40)
+_MARGIN = 10  # a box that leaves the canvas is still seen
+_PAPER: Rgb = (255, 255, 255)
+_LEGEND_ROWS = 6
+
+LegendEntry = tuple[Rgb | None, str]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture and what its colours mean.
+
+    Attributes:
+        picture: RGB.
+        legend: a colour (or None) and a text per line.
+    """
+
+    picture: Image.Image
+    legend: tuple[LegendEntry, ...] = ()
+
+
+@lru_cache(maxsize=8)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font that Pillow carries with it."""
+    return ImageFont.load_default(size)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a canvas ``(H, W)`` is shown: magnified without smoothing, or made smaller.
+
+    Attributes:
+        height, width: the canvas.
+        scale: screen pixels per canvas pixel.
+    """
+
+    height: int
+    width: int
+    scale: float
+
+    @classmethod
+    def of(cls, canvas: tuple[int, int], side: int) -> View:
+        """The largest view whose longer side is about ``side`` screen pixels."""
+        longest = max(canvas)
+        scale = float(side // longest) if longest <= side else side / longest
+        return cls(canvas[0], canvas[1], scale)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` on the screen, without the margin."""
+        return max(1, round(self.height * self.scale)), max(1, round(self.width * self.scale))
+
+    def enlarge(self, array: np.ndarray) -> np.ndarray:
+        """Nearest neighbour over the first two axes."""
+        rows = np.minimum((np.arange(self.size[0]) / self.scale).astype(np.int64), self.height - 1)
+        columns = np.minimum((np.arange(self.size[1]) / self.scale).astype(np.int64), self.width - 1)
+        return array[rows[:, None], columns[None, :]]
+
+
+def image_panel(sample: DenseSample, view: View, ids: Colours) -> Panel:
+    """The image, each row's mask outlined and tinted, its box dashed, its id written."""
+    pixels = view.enlarge(_rgb(sample)).astype(np.float64)
+    masks = _plain(sample.instance_masks)
+    names = _row_names(sample)
+    thickness = max(1, min(4, round(view.scale / 8)))
+    if masks is not None:
+        for row, mask in enumerate(masks):
+            large = view.enlarge(mask)
+            colour = np.array(ids[names[row]], dtype=np.float64)
+            pixels[large] = 0.72 * pixels[large] + 0.28 * colour
+            pixels[large & ~_shrunk(large, thickness)] = colour
+    picture = _framed(pixels.astype(np.uint8), sample, view)
+    pen = ImageDraw.Draw(picture)
+    places: list[tuple[float, float, float, float]] = []
+    for row, box in enumerate(_plain_array(sample.boxes)):
+        x0, y0, x1, y1 = (float(v) * view.scale + _MARGIN for v in np.nan_to_num(box))
+        places.append((x0, y0, x1, y1))
+        _dashed(pen, (x0, y0, x1 - 1, y1 - 1), ids[names[row]])
+    for row, (x0, y0, _, _) in enumerate(places):
+        _tag(pen, (x0, y0), str(names[row]), ids[names[row]], picture.size)
+    legend: list[LegendEntry] = []
+    labels = sample.labels.tolist()
+    for row, name in enumerate(names):
+        area = "" if masks is None else f", {int(masks[row].sum())} px"
+        what = "id" if sample.instance_ids is not None else "row"
+        legend.append((ids[name], f"{what} {name}: class {labels[row]}{area}"))
+    return Panel(picture, _shortened(legend, "no rows"))
+
+
+def label_panel(values: torch.Tensor, sample: DenseSample, view: View, colours: Colours, empty: int) -> Panel:
+    """A map of ids or classes ``[H, W]``; the value ``empty`` is shown as grey checks."""
+    array = _plain_array(values)
+    large = view.enlarge(array)
+    pixels = checkerboard(*view.size)
+    found = np.unique(array).tolist()
+    for value in found:
+        if value != empty:
+            pixels[large == value] = colours[value]
+    picture = _framed(pixels, sample, view)
+    if view.scale >= 14:
+        pen = ImageDraw.Draw(picture)
+        for y in range(view.height):
+            for x in range(view.width):
+                middle = (_MARGIN + (x + 0.5) * view.scale, _MARGIN + (y + 0.5) * view.scale)
+                text = str(int(array[y, x]))
+                if len(text) * 6 <= view.scale:
+                    _write(pen, middle, text, 10)
+    counts = [(None if v == empty else colours[v], f"{v}: {int((array == v).sum())} px") for v in found]
+    return Panel(picture, _shortened(counts, "nothing"))
+
+
+def depth_panel(sample: DenseSample, view: View, low: float, high: float) -> Panel:
+    """Depth, near bright; invalid pixels as grey checks."""
+    if sample.depth is None or sample.depth_valid is None:
+        raise ValueError("depth_panel: got a sample without depth, expected one with depth")
+    depth, valid = _plain_array(sample.depth)[0], _plain_array(sample.depth_valid)[0]
+    pixels = view.enlarge(depth_colours(depth, low, high))
+    hole = ~view.enlarge(valid)
+    pixels[hole] = checkerboard(*view.size)[hole]
+    unit = " m" if sample.metric_depth else ""
+    inside = depth[valid & np.isfinite(depth)]
+    span = f"{inside.min():.4g} to {inside.max():.4g}{unit}" if inside.size else "no valid depth"
+    return Panel(_framed(pixels, sample, view), ((None, span), (None, f"{int((~valid).sum())} px invalid")))
+
+
+def normals_panel(sample: DenseSample, view: View) -> Panel:
+    """Normals as colours: right is red, up is green, towards the camera is blue."""
+    if sample.normals is None:
+        raise ValueError("normals_panel: got a sample without normals, expected one with normals")
+    normals = _plain_array(sample.normals)
+    pixels = view.enlarge(normal_colours(normals))
+    nothing = (normals == 0).all(axis=0)
+    hole = view.enlarge(nothing)
+    pixels[hole] = checkerboard(*view.size)[hole]
+    legend: list[LegendEntry] = [(None, "right red, up green, near blue")]
+    if nothing.any():
+        legend.append((None, f"{int(nothing.sum())} px without normal"))
+    return Panel(_framed(pixels, sample, view), tuple(legend))
+
+
+def pixels_panel(sample: DenseSample, view: View, mask: torch.Tensor | None, text: str) -> Panel:
+    """The image in grey, the pixels of ``mask [H, W]`` in red and ringed when few."""
+    grey = _rgb(sample).astype(np.float64).mean(axis=-1, keepdims=True)
+    pixels = view.enlarge(np.repeat(90 + grey * 0.55, 3, axis=-1))
+    if mask is None:
+        return Panel(_framed(pixels.astype(np.uint8), sample, view), ((None, text),))
+    bad = _plain_array(mask)
+    large = view.enlarge(bad)
+    pixels[large] = RED
+    picture = _framed(pixels.astype(np.uint8), sample, view)
+    if bad.any() and view.scale < 4:
+        rows, columns = np.nonzero(bad)
+        x0, x1 = columns.min() * view.scale, (columns.max() + 1) * view.scale
+        y0, y1 = rows.min() * view.scale, (rows.max() + 1) * view.scale
+        ring = [x0 + _MARGIN - 5, y0 + _MARGIN - 5, x1 + _MARGIN + 4, y1 + _MARGIN + 4]
+        ImageDraw.Draw(picture).rectangle(ring, outline=RED, width=2)
+    return Panel(picture, ((RED, text),))
+
+
+def row_names(samples: Sequence[DenseSample]) -> list[int]:
+    """Every name a row is shown under in these samples: its id, or its index without ids."""
+    return sorted({name for sample in samples for name in _row_names(sample)})
+
+
+def _row_names(sample: DenseSample) -> list[int]:
+    return list(range(len(sample))) if sample.instance_ids is None else sample.instance_ids.tolist()
+
+
+def _rgb(sample: DenseSample) -> np.ndarray:
+    image = _plain_array(sample.image)
+    if image.dtype != np.uint8:
+        image = np.rint(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8)
+    image = image[:3] if image.shape[0] >= 3 else np.repeat(image[:1], 3, axis=0)
+    return np.ascontiguousarray(image.transpose(1, 2, 0))
+
+
+def _plain_array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.as_subclass(torch.Tensor).detach().cpu().numpy()
+
+
+def _plain(tensor: torch.Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else _plain_array(tensor)
+
+
+def _shrunk(mask: np.ndarray, by: int) -> np.ndarray:
+    """The pixels of ``mask`` further than ``by`` from its edge, in the largest norm."""
+    inner = np.pad(mask, by)
+    out = inner.copy()
+    for axis in (0, 1):
+        current = out.copy()
+        for shift in range(1, by + 1):
+            out &= np.roll(current, shift, axis) & np.roll(current, -shift, axis)
+    return out[by:-by, by:-by]
+
+
+def _framed(pixels: np.ndarray, sample: DenseSample, view: View) -> Image.Image:
+    """On paper with a margin; padding hatched, a grid where pixels are large."""
+    if sample.padding_mask is not None:
+        padding = view.enlarge(_plain_array(sample.padding_mask)[0])
+        height, width = view.size
+        stripes = (np.arange(height)[:, None] + np.arange(width)[None, :]) % 8 < 3
+        pixels = pixels.copy()
+        pixels[padding & stripes] = (30, 30, 30)
+        pixels[padding & ~stripes] = (200, 200, 200)
+    inner = Image.fromarray(np.ascontiguousarray(pixels))
+    picture = Image.new("RGB", (inner.width + 2 * _MARGIN, inner.height + 2 * _MARGIN), _PAPER)
+    picture.paste(inner, (_MARGIN, _MARGIN))
+    pen = ImageDraw.Draw(picture)
+    if view.scale >= 8:
+        for x in range(1, view.width):
+            at = _MARGIN + round(x * view.scale)
+            pen.line([(at, _MARGIN), (at, _MARGIN + inner.height - 1)], fill=(150, 150, 150))
+        for y in range(1, view.height):
+            at = _MARGIN + round(y * view.scale)
+            pen.line([(_MARGIN, at), (_MARGIN + inner.width - 1, at)], fill=(150, 150, 150))
+    pen.rectangle(
+        [_MARGIN - 1, _MARGIN - 1, _MARGIN + inner.width, _MARGIN + inner.height], outline=(90, 90, 90)
+    )
+    return picture
+
+
+def _dashed(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], colour: Rgb) -> None:
+    x0, y0, x1, y1 = box
+    for start, end in (
+        ((x0, y0), (x1, y0)),
+        ((x0, y1), (x1, y1)),
+        ((x0, y0), (x0, y1)),
+        ((x1, y0), (x1, y1)),
+    ):
+        length = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
+        for at in np.arange(0.0, max(length, 1.0), 8.0):
+            stop = min(at + 5.0, length)
+            along = [
+                (
+                    start[0] + (end[0] - start[0]) * t / max(length, 1e-9),
+                    start[1] + (end[1] - start[1]) * t / max(length, 1e-9),
+                )
+                for t in (at, stop)
+            ]
+            pen.line(along, fill=(0, 0, 0), width=3)
+            pen.line(along, fill=colour, width=1)
+
+
+def _tag(
+    pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: Rgb, size: tuple[int, int]
+) -> None:
+    width = pen.textlength(text, font=font(11)) + 5
+    x = float(np.clip(at[0] + 1, 0, size[0] - width))
+    y = float(np.clip(at[1] + 1, 0, size[1] - 14))
+    pen.rectangle([x, y, x + width, y + 13], fill=(20, 20, 20), outline=colour)
+    pen.text((x + 3, y + 1), text, fill=(255, 255, 255), font=font(11))
+
+
+def _write(pen: ImageDraw.ImageDraw, middle: tuple[float, float], text: str, size: int) -> None:
+    pen.text(
+        middle,
+        text,
+        fill=(255, 255, 255),
+        font=font(size),
+        anchor="mm",
+        stroke_width=1,
+        stroke_fill=(0, 0, 0),
+    )
+
+
+def _shortened(entries: Sequence[LegendEntry], nothing: str) -> tuple[LegendEntry, ...]:
+    if not entries:
+        return ((None, nothing),)
+    if len(entries) <= _LEGEND_ROWS:
+        return tuple(entries)
+    return (*entries[: _LEGEND_ROWS - 1], (None, f"and {len(entries) - _LEGEND_ROWS + 1} more"))

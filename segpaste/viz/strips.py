@@ -1,0 +1,248 @@
+"""Samples side by side: one column per sample, one line per modality."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from segpaste.types import DenseSample
+from segpaste.viz.colours import Colours
+from segpaste.viz.panels import (
+    Panel,
+    View,
+    depth_panel,
+    font,
+    image_panel,
+    label_panel,
+    normals_panel,
+    pixels_panel,
+    row_names,
+)
+
+_LINE = 15
+_GAP = 12
+_INK = (25, 25, 25)
+_FAINT = (100, 100, 100)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One sample of a strip.
+
+    Attributes:
+        title: written above it.
+        sample: the sample.
+        pixels: ``[H, W]`` bool; given, the column shows these pixels in red instead of
+            the sample's fields.
+        note: what the red pixels are.
+    """
+
+    title: str
+    sample: DenseSample
+    pixels: torch.Tensor | None = None
+    note: str | None = None
+
+
+def draw_strip(
+    columns: Sequence[Column], *, caption: str = "", side: int | None = None, ignore_index: int = 255
+) -> Image.Image:
+    """Draw samples side by side, with all their modalities, titles and legends.
+
+    Equal ids have equal colours in every column, and so have equal classes; depths
+    share one range.
+
+    Args:
+        columns: from left to right; a column with a ``note`` shows pixels in red.
+        caption: written below, wrapped.
+        side: screen pixels of a panel's longer side; 168 for a canvas of up to 64
+            pixels, else 300.
+        ignore_index: semantic value shown as grey checks.
+
+    Raises:
+        ValueError: without columns.
+    """
+    if not columns:
+        raise ValueError("columns: got none, expected at least one")
+    shown = [c.sample for c in columns if c.note is None] or [columns[0].sample]
+    longest = max(max(c.sample.canvas_size) for c in columns)
+    side = side or (168 if longest <= 64 else 300)
+    ids = Colours(row_names(shown) + _values(shown, "panoptic_map", without=0))
+    classes = Colours(_values(shown, "semantic_map", without=ignore_index), pale=True)
+    low, high = _depth_range(shown)
+    grid: list[tuple[str, list[Panel | None]]] = []
+
+    def line(title: str, panels: list[Panel | None]) -> None:
+        if any(p is not None for p in panels):
+            grid.append((title, panels))
+
+    views = [View.of(c.sample.canvas_size, side) for c in columns]
+    first: list[Panel | None] = []
+    for column, view in zip(columns, views, strict=True):
+        if column.note is not None:
+            first.append(pixels_panel(column.sample, view, column.pixels, column.note))
+        else:
+            first.append(image_panel(column.sample, view, ids))
+    line("image, masks and boxes", first)
+    plain = [(c.sample if c.note is None else None, v) for c, v in zip(columns, views, strict=True)]
+    line(
+        "semantic map",
+        [
+            label_panel(s.semantic_map, s, v, classes, ignore_index)
+            if s and s.semantic_map is not None
+            else None
+            for s, v in plain
+        ],
+    )
+    line(
+        "panoptic map (ids)",
+        [
+            label_panel(s.panoptic_map, s, v, ids, 0) if s and s.panoptic_map is not None else None
+            for s, v in plain
+        ],
+    )
+    line("depth", [depth_panel(s, v, low, high) if s and s.depth is not None else None for s, v in plain])
+    line("normals", [normals_panel(s, v) if s and s.normals is not None else None for s, v in plain])
+    return _lay_out([c.title for c in columns], grid, caption)
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """The picture as a PNG file."""
+    out = io.BytesIO()
+    picture.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def data_uri(picture: Image.Image) -> str:
+    """The picture as a ``data:`` URI: PNG when small or flat, else JPEG."""
+    png = png_bytes(picture)
+    if len(png) <= 120_000:
+        return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    out = io.BytesIO()
+    picture.save(out, format="JPEG", quality=85, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def crop_around(sample: DenseSample, window: tuple[int, int, int, int]) -> DenseSample:
+    """The part of a sample inside ``(y0, x0, y1, x1)``, for looking at, not for judging."""
+    y0, x0, y1, x1 = window
+    values = sample.to_dict()
+    for name, value in values.items():
+        if name in ("boxes", "labels", "instance_ids") or not isinstance(value, torch.Tensor):
+            continue
+        values[name] = value.as_subclass(torch.Tensor)[..., y0:y1, x0:x1]
+    offset = torch.tensor([x0, y0, x0, y0], dtype=torch.float32, device=sample.boxes.device)
+    values["boxes"] = sample.boxes.as_subclass(torch.Tensor) - offset
+    if sample.instance_masks is not None:
+        keep = values["instance_masks"].flatten(1).any(dim=1)
+        for name in ("boxes", "labels", "instance_ids", "instance_masks"):
+            values[name] = values[name][keep]
+    return DenseSample.unchecked(**values)
+
+
+def window_around(mask: torch.Tensor, margin: int, smallest: int) -> tuple[int, int, int, int]:
+    """The window ``(y0, x0, y1, x1)`` that holds the true pixels of ``mask [H, W]``, with margin."""
+    height, width = mask.shape
+    rows, columns = np.nonzero(mask.as_subclass(torch.Tensor).cpu().numpy())
+    if rows.size == 0:
+        return 0, 0, height, width
+    spans = []
+    for values, size in ((rows, height), (columns, width)):
+        low, high = int(values.min()) - margin, int(values.max()) + 1 + margin
+        missing = max(0, smallest - (high - low))
+        low, high = low - missing // 2, high + (missing + 1) // 2
+        spans.append((max(0, low), min(size, high)))
+    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
+
+
+def _values(samples: Sequence[DenseSample], name: str, without: int) -> list[int]:
+    found: set[int] = set()
+    for sample in samples:
+        value = getattr(sample, name)
+        if value is not None:
+            found |= set(value.as_subclass(torch.Tensor).unique().tolist())
+    return sorted(found - {without})
+
+
+def _depth_range(samples: Sequence[DenseSample]) -> tuple[float, float]:
+    parts = []
+    for sample in samples:
+        if sample.depth is not None and sample.depth_valid is not None:
+            depth = sample.depth[sample.depth_valid].cpu().numpy()
+            parts.append(depth[np.isfinite(depth)])
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+
+
+def _lay_out(titles: list[str], grid: list[tuple[str, list[Panel | None]]], caption: str) -> Image.Image:
+    widths = [
+        max([_text_width(titles[n], 13)] + [_panel_width(p[n]) for _, p in grid if p[n] is not None])
+        for n in range(len(titles))
+    ]
+    total = _GAP + sum(w + _GAP for w in widths)
+    lines = _wrapped(caption, total - 2 * _GAP)
+    heights = [
+        _LINE
+        + max(p.picture.height for p in panels if p is not None)
+        + _LINE * max(len(p.legend) for p in panels if p is not None)
+        for _, panels in grid
+    ]
+    height = _GAP + 18 + sum(h + 8 for h in heights) + (_LINE + 1) * len(lines) + _GAP
+    picture = Image.new("RGB", (total, height), (255, 255, 255))
+    pen = ImageDraw.Draw(picture)
+    x = _GAP
+    for title, width in zip(titles, widths, strict=True):
+        pen.text((x, _GAP), title, fill=_INK, font=font(13))
+        x += width + _GAP
+    y = _GAP + 18
+    for (name, panels), tall in zip(grid, heights, strict=True):
+        pen.text((_GAP, y), name, fill=_FAINT, font=font(10))
+        x = _GAP
+        for panel, width in zip(panels, widths, strict=True):
+            if panel is not None:
+                picture.paste(panel.picture, (x, y + _LINE))
+                _write_legend(pen, x, y + _LINE + panel.picture.height, panel)
+            x += width + _GAP
+        y += tall + 8
+    for text in lines:
+        pen.text((_GAP, y), text, fill=_INK, font=font(12))
+        y += _LINE + 1
+    return picture
+
+
+def _write_legend(pen: ImageDraw.ImageDraw, x: int, y: int, panel: Panel) -> None:
+    for n, (colour, text) in enumerate(panel.legend):
+        top = y + n * _LINE
+        if colour is not None:
+            pen.rectangle([x + 2, top + 2, x + 11, top + 11], fill=colour, outline=(60, 60, 60))
+        pen.text((x + 16, top), text, fill=_INK, font=font(11))
+
+
+def _panel_width(panel: Panel | None) -> int:
+    if panel is None:
+        return 0
+    return max([panel.picture.width] + [18 + _text_width(text, 11) for _, text in panel.legend])
+
+
+def _text_width(text: str, size: int) -> int:
+    return int(font(size).getlength(text)) + 1
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        current = ""
+        for word in paragraph.split():
+            longer = f"{current} {word}".strip()
+            if current and _text_width(longer, 12) > width:
+                lines.append(current)
+                current = word
+            else:
+                current = longer
+        lines.append(current)
+    return lines
