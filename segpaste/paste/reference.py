@@ -8,7 +8,7 @@ nothing with the other executors but the plan and the generator.
 # A modality is present in target, source and warped values alike, or in none of them, as
 # check_views has made sure; the type checker cannot know.
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
-# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportOptionalOperand=false, reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ def warp_image(grid: Grid, image: np.ndarray) -> np.ndarray:
     """4.3: uint8 in integers, float32 through float64."""
     taps = grid.four_taps(image)
     if image.dtype == np.uint8:
-        total = sum(p.astype(np.int64) * w for p, w in taps)
+        total = np.stack([p.astype(np.int64) * w for p, w in taps]).sum(axis=0)
         return grid.place(((total + 32768) >> 16).astype(np.uint8))
     return grid.place((weighted_sum(taps) / 65536.0).astype(np.float32))
 
@@ -285,7 +285,7 @@ def warp_depth(
         (np.where(ok, p, 0.0), np.where(ok, w, 0))
         for (p, w), (ok, _) in zip(grid.four_taps(source.depth), usable, strict=True)
     ]
-    total, weight = weighted_sum(taps), sum(w for _, w in taps)
+    total, weight = weighted_sum(taps), np.stack([w for _, w in taps]).sum(axis=0)
     value = np.zeros_like(total)
     np.divide(total, weight.astype(np.float64), out=value, where=weight > 0)
     if target.metric and source.metric:

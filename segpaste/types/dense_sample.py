@@ -186,23 +186,20 @@ class DenseSample:
 
     def _wrap(self) -> None:
         """Give plain tensors their tv_tensor type, so that users need not."""
-        image, boxes = self.image, self.boxes
-        if isinstance(image, torch.Tensor) and not isinstance(image, tv_tensors.Image):
+        image, boxes, labels = self.image, self.boxes, self.labels
+        if not isinstance(image, torch.Tensor):
+            return
+        if not isinstance(image, tv_tensors.Image):
             object.__setattr__(self, "image", tv_tensors.Image(image))
-        size = (
-            (image.shape[-2], image.shape[-1])
-            if isinstance(image, torch.Tensor) and image.ndim >= 2
-            else (0, 0)
-        )
+        size = (image.shape[-2], image.shape[-1]) if image.ndim >= 2 else (0, 0)
         if isinstance(boxes, torch.Tensor):
-            stale = (
-                isinstance(boxes, tv_tensors.BoundingBoxes) and boxes.numel() and boxes.canvas_size != size
-            )
-            if not stale and (not isinstance(boxes, tv_tensors.BoundingBoxes) or boxes.canvas_size != size):
-                plain = boxes.as_subclass(torch.Tensor).to(image.device)
-                object.__setattr__(self, "boxes", xyxy(plain, size))
-        if self.labels.numel() == 0 and self.labels.device != image.device:
-            object.__setattr__(self, "labels", self.labels.to(image.device))
+            # No rows: nothing in them can be stale, so they go wherever the image is.
+            empty = boxes.numel() == 0
+            if not isinstance(boxes, tv_tensors.BoundingBoxes) or (empty and boxes.canvas_size != size):
+                plain = boxes.as_subclass(torch.Tensor)
+                object.__setattr__(self, "boxes", xyxy(plain.to(image.device) if empty else plain, size))
+        if isinstance(labels, torch.Tensor) and labels.numel() == 0 and labels.device != image.device:
+            object.__setattr__(self, "labels", labels.to(image.device))
         for name, kind in (
             ("instance_masks", InstanceMask),
             ("semantic_map", SemanticMap),

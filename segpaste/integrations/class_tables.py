@@ -1,0 +1,53 @@
+"""Class tables from a mapping file or from COCO categories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segpaste.integrations.errors import DataError
+from segpaste.integrations.files import read_json
+from segpaste.integrations.mapping import schema_of
+from segpaste.types import PanopticSchemaSpec
+from segpaste.types.schema import ThingOrStuff
+
+
+def class_table(
+    root: Path, classes: dict[int, ThingOrStuff] | Path, ignore_index: int
+) -> PanopticSchemaSpec:
+    """The class table that a mapping file gives: inline, or a JSON file with categories.
+
+    Raises:
+        DataError: if the file has no categories or the table is no legal one.
+    """
+    if isinstance(classes, dict):
+        return schema_of(classes, ignore_index, "classes")
+    path = root / classes
+    content = read_json(path)
+    categories = content.get("categories") if isinstance(content, dict) else content
+    return schema_from_categories(categories, ignore_index, path, isthing_required=True)
+
+
+def schema_from_categories(
+    categories: Any, ignore_index: int, path: Path, *, isthing_required: bool
+) -> PanopticSchemaSpec:
+    """The class table of COCO ``categories``; without ``isthing`` all are things.
+
+    Raises:
+        DataError: if there are no categories, one lacks ``id`` or a required
+            ``isthing``, an id repeats, or ``ignore_index`` is one of them.
+    """
+    if not isinstance(categories, list) or not categories:
+        raise DataError(f"{path}: no categories, expected a list of {{id, isthing}}")
+    classes: dict[int, ThingOrStuff] = {}
+    for position, category in enumerate(categories):
+        label = category.get("id") if isinstance(category, dict) else None
+        if not isinstance(label, int):
+            raise DataError(f"{path}: categories[{position}]: got id {label!r}, expected an integer")
+        isthing = category.get("isthing", None if isthing_required else 1)
+        if isthing not in (0, 1):
+            raise DataError(f"{path}: category {label}: got isthing {isthing!r}, expected 0 or 1")
+        if label in classes:
+            raise DataError(f"{path}: category {label}: the id occurs twice, expected ids that differ")
+        classes[label] = "thing" if isthing else "stuff"
+    return schema_of(classes, ignore_index, str(path))

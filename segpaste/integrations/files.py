@@ -1,0 +1,173 @@
+"""Reading single files; whatever is wrong with one becomes one :class:`DataError`."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_png
+
+from segpaste.integrations.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy")
+
+# What Pillow raises on a damaged file: OSError on most, SyntaxError on PNG chunks.
+_BROKEN_IMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: if it is missing or no JSON.
+    """
+    try:
+        return json.loads(_read_bytes(path))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path}: not readable as JSON: {error}") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        DataError: if it is missing or no YAML.
+    """
+    try:
+        return yaml.safe_load(_read_bytes(path))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as YAML: {error}") from error
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A colour image ``[H, W, 3]``, uint8, or float32 from NPY.
+
+    One channel is repeated to three, alpha is left out, a palette is looked up. The
+    EXIF orientation is not applied, since annotations are made on the stored pixels.
+
+    Raises:
+        DataError: if the file is missing, truncated, of another depth than 8 bits, or
+            an NPY file with non-finite values, another dtype or shape.
+    """
+    if path.suffix.lower() == ".npy":
+        return _image_from_npy(path)
+    with _open_image(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise DataError(f"{path}: got a {image.mode} image, expected 8 bits per channel")
+        return np.array(image.convert("RGB"))
+
+
+def read_index_map(path: Path) -> np.ndarray:
+    """An integer map ``[H, W]`` int64 from a one-channel PNG of 8 or 16 bits.
+
+    A palette image gives its indices, as in Pascal VOC.
+
+    Raises:
+        DataError: if the file is missing, truncated or has several channels.
+    """
+    with _open_image(path) as image:
+        if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
+            raise DataError(f"{path}: got a {image.mode} image, expected one channel of integers")
+        return np.array(image).astype(np.int64)
+
+
+def read_rgb_ids(path: Path) -> np.ndarray:
+    """COCO panoptic ids ``[H, W]`` int64: r + 256 g + 65536 b.
+
+    Raises:
+        DataError: if the file is missing, truncated or not RGB.
+    """
+    with _open_image(path) as image:
+        if image.mode not in ("RGB", "RGBA"):
+            raise DataError(f"{path}: got a {image.mode} image, expected RGB (ids are r + 256 g + 65536 b)")
+        rgb = np.array(image)[..., :3].astype(np.int64)
+    return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+
+
+def read_vector_map(path: Path) -> np.ndarray:
+    """Three channels ``[H, W, 3]``: uint8 or uint16 from PNG, a float dtype from NPY.
+
+    Pillow cuts 16-bit RGB to 8 bits, so PNG is decoded by torchvision.
+
+    Raises:
+        DataError: if the file is missing, damaged or of another shape.
+    """
+    if path.suffix.lower() == ".npy":
+        values = read_npy(path)
+        if values.dtype.kind != "f":
+            raise DataError(f"{path}: got dtype {values.dtype}, expected floats")
+    else:
+        data = torch.frombuffer(bytearray(_read_bytes(path)), dtype=torch.uint8)
+        try:
+            values = decode_png(data, mode=ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
+        except RuntimeError as error:
+            raise DataError(f"{path}: not readable as PNG: {str(error).splitlines()[0]}") from error
+    if values.ndim != 3 or values.shape[2] != 3:
+        raise DataError(f"{path}: got shape {list(values.shape)}, expected [H, W, 3]")
+    return values
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """An array of numbers from an NPY file.
+
+    Raises:
+        DataError: if the file is missing, damaged or holds no numbers.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not readable as NPY: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise DataError(f"{path}: got {getattr(array, 'dtype', 'an archive')}, expected an array of numbers")
+    return array
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: not readable: {error.strerror}") from error
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+        image.load()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except _BROKEN_IMAGE as error:
+        raise DataError(f"{path}: not readable as an image: {error}") from error
+    return image
+
+
+def _image_from_npy(path: Path) -> np.ndarray:
+    image = read_npy(path)
+    if image.dtype not in (np.uint8, np.float32):
+        raise DataError(f"{path}: got dtype {image.dtype}, expected uint8 or float32")
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise DataError(f"{path}: got shape {list(image.shape)}, expected [H, W] or [H, W, 3]")
+    if image.dtype == np.float32 and not np.isfinite(image).all():
+        bad = int((~np.isfinite(image)).any(axis=2).sum())
+        raise DataError(f"{path}: got {bad} pixels that are NaN or infinite, expected finite ones")
+    return image

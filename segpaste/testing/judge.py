@@ -1,0 +1,298 @@
+"""One example through one target, and every law's verdict on it."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from segpaste.invariants import (
+    InvariantReport,
+    MetamorphicCase,
+    check_metamorphic,
+    check_padded,
+    check_paste,
+    check_sample,
+    laws,
+)
+from segpaste.testing.examples import Example, ragged
+from segpaste.testing.targets import Augmentation, Executor, Target, TargetFailed, copied, pair_of
+from segpaste.types import (
+    BatchAuditPacket,
+    BatchCopyPasteConfig,
+    DenseSample,
+    PaddedBatchedDenseSample,
+    PanopticSchema,
+    PastePlan,
+)
+
+COMPLETES = "target.completes"
+KINDS = ("target", "sample", "padded", "paste", "metamorphic")
+_RANK = ("not_applicable", "not_exercised", "not_decidable", "held", "violated")
+
+
+@dataclass(frozen=True)
+class RunnerLaw:
+    """A law of the runner's own, not of :mod:`segpaste.invariants`."""
+
+    name: str
+    statement: str
+    in_the_wild: str
+
+
+RUNNER_LAWS: dict[str, RunnerLaw] = {
+    COMPLETES: RunnerLaw(
+        COMPLETES,
+        "for every legal target, donor and seed the augmentation returns a sample (and, if it "
+        "likes, an audit); it raises nothing",
+        "samples without instances, with one row, of one pixel, with full slots or with nothing "
+        "but padding raise IndexError, or come back as None",
+    )
+}
+"""Laws that only a runner can judge."""
+
+
+@dataclass
+class Judgement:
+    """What became of one example.
+
+    Attributes:
+        reports: the worst verdict of every law that was asked.
+        after: what the target made of each sample judged; index as in ``reports``.
+        union_pixels: pixels that show a donor, over all samples; None if unknown.
+        seconds: time spent per kind of law, the target's own under ``"target"``.
+    """
+
+    reports: dict[str, InvariantReport] = field(default_factory=dict)
+    after: list[DenseSample | None] = field(default_factory=list)
+    union_pixels: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, reports: Sequence[InvariantReport]) -> None:
+        """Keep of every law the verdict that says most: violated before held before the rest."""
+        for report in reports:
+            known = self.reports.get(report.name)
+            if known is None or _RANK.index(report.status) > _RANK.index(known.status):
+                self.reports[report.name] = report
+
+    @property
+    def violated(self) -> list[InvariantReport]:
+        """The violated laws' reports."""
+        return [r for r in self.reports.values() if r.status == "violated"]
+
+
+def law_kind(name: str) -> str:
+    """The kind of a law, ``"target"`` for the runner's own."""
+    return _kinds().get(name, "target")
+
+
+def law_names(only: str = "*") -> list[str]:
+    """Every law whose name matches the glob, the runner's own first."""
+    own = [name for name in RUNNER_LAWS if fnmatch.fnmatchcase(name, only)]
+    return own + [law.name for law in laws(only=only)]
+
+
+def judge(
+    target: Target,
+    example: Example,
+    *,
+    only: str = "*",
+    metamorphic: bool = True,
+    schema: PanopticSchema | None = None,
+) -> Judgement:
+    """Run the target on one example and judge the result by every law that matches ``only``.
+
+    Args:
+        target: what is verified.
+        example: a legal input. A callable gets its first sample and that sample's donor.
+        only: glob of law names; laws that do not match are not evaluated.
+        metamorphic: whether to judge the laws that need several runs.
+        schema: class table to judge by; the example's own by default.
+    """
+    judgement = Judgement()
+    clock = _Clock(judgement.seconds)
+    schema = schema or example.schema
+    try:
+        if isinstance(target, Executor):
+            _judge_executor(target, example, schema, only, judgement, clock)
+        else:
+            _judge_augmentation(target, example, schema, only, judgement, clock)
+    except TargetFailed as failure:
+        clock.lap("target")
+        judgement.add(_completes(only, str(failure)))
+        return judgement
+    judgement.add(_completes(only, None))
+    if metamorphic and example.target.batch_size:
+        _judge_metamorphic(target, example, only, judgement)
+        clock.lap("metamorphic")
+    return judgement
+
+
+def _judge_executor(
+    target: Executor,
+    example: Example,
+    schema: PanopticSchema | None,
+    only: str,
+    judgement: Judgement,
+    clock: _Clock,
+) -> None:
+    after, audit = target.run(copied(example.target), copied(example.source), example.plan, example.config)
+    clock.lap("target")
+    batch = example.target.batch_size
+    if after.batch_size != batch or audit.batch_size != batch:
+        raise TargetFailed(
+            f"returned {after.batch_size} samples and an audit of {audit.batch_size}, expected B = {batch}"
+        )
+    judgement.union_pixels = int(audit.paste_union.sum())
+    if _any("padded", only):
+        judgement.add(check_padded(after, only=only))
+        clock.lap("padded")
+    for index in range(batch):
+        before, result = example.target.select(index), after.select(index)
+        if _any("paste", only):
+            source = example.source.select(int(example.plan.source_idx[index]))
+            reports = check_paste(
+                before, result, audit.select(index), source=source, schema=schema, only=only
+            )
+            judgement.add([_of(report, index) for report in reports])
+            clock.lap("paste")
+        sample = ragged(result)
+        judgement.after.append(sample)
+        if _any("sample", only):
+            reports = check_sample(sample, schema, before=ragged(before), only=only)
+            judgement.add([_of(report, index) for report in reports])
+            clock.lap("sample")
+
+
+def _judge_augmentation(
+    target: Augmentation,
+    example: Example,
+    schema: PanopticSchema | None,
+    only: str,
+    judgement: Judgement,
+    clock: _Clock,
+) -> None:
+    if example.target.batch_size == 0:
+        return
+    one = example.alone(0)
+    after, audit = target.run(*pair_of(one), example.seed, example.config)
+    clock.lap("target")
+    before, donor = pair_of(one)
+    judgement.after.append(after)
+    judgement.union_pixels = _changed_pixels(before, after, audit)
+    if _any("paste", only):
+        judgement.add(check_paste(before, after, audit, source=donor, schema=schema, only=only))
+        clock.lap("paste")
+    if _any("sample", only):
+        judgement.add(check_sample(after, schema, before=before, only=only))
+        clock.lap("sample")
+
+
+def _judge_metamorphic(target: Target, example: Example, only: str, judgement: Judgement) -> None:
+    matching = laws("metamorphic", only)
+    if not matching:
+        return
+    case = metamorphic_case(target, example)
+    try:
+        judgement.add(check_metamorphic(case, only=only))
+    except _Stopped as stopped:
+        # One of the laws' own variations broke the target: judge them one by one.
+        judgement.add(_completes(only, stopped.reason))
+        for law in matching:
+            try:
+                judgement.add(check_metamorphic(case, only=law.name))
+            except _Stopped as again:
+                judgement.add(_completes(only, f"{again.reason}, while judging {law.name}"))
+
+
+def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
+    """The case by which metamorphic laws run the target again; a failure leaves them at once."""
+    if isinstance(target, Executor):
+
+        def apply(
+            view: PaddedBatchedDenseSample,
+            source: PaddedBatchedDenseSample,
+            plan: PastePlan,
+            config: BatchCopyPasteConfig,
+        ) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
+            try:
+                return target.run(view, source, plan, config)
+            except TargetFailed as failure:
+                raise _Stopped(str(failure)) from failure
+
+        return MetamorphicCase(
+            target=copied(example.target),
+            source=copied(example.source),
+            plan=example.plan,
+            config=example.config,
+            apply=apply,
+            augment=None,
+            seed=example.seed,
+        )
+
+    def augment(sample: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
+        try:
+            return target.run(sample, donor, seed, example.config)[0]
+        except TargetFailed as failure:
+            raise _Stopped(str(failure)) from failure
+
+    one = example.alone(0)
+    return MetamorphicCase(
+        target=copied(one.target),
+        source=copied(one.source),
+        plan=None,
+        config=None,
+        apply=None,
+        augment=augment,
+        seed=example.seed,
+    )
+
+
+class _Stopped(BaseException):
+    """Leaves a law that runs the target; no Exception, for a law takes those for its own."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class _Clock:
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._last = time.perf_counter()
+
+    def lap(self, kind: str) -> None:
+        now = time.perf_counter()
+        self._seconds[kind] = self._seconds.get(kind, 0.0) + now - self._last
+        self._last = now
+
+
+def _completes(only: str, failure: str | None) -> list[InvariantReport]:
+    if not fnmatch.fnmatchcase(COMPLETES, only):
+        return []
+    if failure is None:
+        return [InvariantReport(COMPLETES, "held")]
+    return [InvariantReport(COMPLETES, "violated", failure, count=1)]
+
+
+def _of(report: InvariantReport, index: int) -> InvariantReport:
+    return InvariantReport(
+        report.name, report.status, report.message, report.count, report.mask, report.rows, index
+    )
+
+
+def _any(kind: str, only: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, only) for name, k in _kinds().items() if k == kind)
+
+
+def _kinds() -> dict[str, str]:
+    return {law.name: law.kind for law in laws()}
+
+
+def _changed_pixels(before: DenseSample, after: DenseSample, audit: BatchAuditPacket | None) -> int | None:
+    if audit is not None:
+        return int(audit.paste_union.sum())
+    if before.image.shape != after.image.shape or before.image.dtype != after.image.dtype:
+        return None
+    return int((before.image != after.image).any(dim=0).sum())
