@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,11 @@ from tests.paste.samples import plan, view
 
 LEFT = "11..\n11..\n11..\n11.."
 ROWS = {0: (1, 0, LEFT)}
-DEPTH = {"depth": torch.ones((1, 1, 4, 4)), "depth_valid": torch.ones((1, 1, 4, 4), dtype=torch.bool)}
-CAMERA = {"camera_intrinsics": torch.ones((1, 4), dtype=torch.float64)}
+DEPTH: dict[str, Any] = {
+    "depth": torch.ones((1, 1, 4, 4)),
+    "depth_valid": torch.ones((1, 1, 4, 4), dtype=torch.bool),
+}
+CAMERA: dict[str, Any] = {"camera_intrinsics": torch.ones((1, 4), dtype=torch.float64)}
 
 
 def with_schema(classes: dict[int, str], limit: int = 256) -> BatchCopyPasteConfig:

@@ -27,7 +27,7 @@ SEEDS = st.integers(-(2**63), 2**63 - 1)
 ONE_ROW = {0: (1, 0, "....\n.11.\n.11.\n....")}
 
 
-def placed(**placement: object) -> BatchCopyPasteConfig:
+def placed(**placement: Any) -> BatchCopyPasteConfig:
     return BatchCopyPasteConfig(placement=BatchedPlacementConfig(**placement))  # pyright: ignore[reportArgumentType]
 
 

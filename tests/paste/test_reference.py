@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def paste(
     return {name: value[0] for name, value in out.tensors().items()}, audit
 
 
-def panoptic_config(**changes: object) -> BatchCopyPasteConfig:
+def panoptic_config(**changes: Any) -> BatchCopyPasteConfig:
     outer = {n: changes.pop(n) for n in list(changes) if n in BatchCopyPasteConfig.model_fields}
     return BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=SCHEMA, **changes), **outer)  # pyright: ignore[reportArgumentType]
 
@@ -111,7 +112,7 @@ def test_float_image_interpolates_in_float64():
     assert out["images"][0, 0, 0].item() == 3.75
 
 
-def depth(values: list[float], valid: list[int] | None = None) -> dict[str, torch.Tensor]:
+def depth(values: list[float], valid: list[int] | None = None) -> dict[str, Any]:
     """Four columns, the same in each of four rows."""
     plane = torch.tensor(values).expand(4, 4).clone()[None, None]
     ok = torch.ones((1, 1, 4, 4), dtype=torch.bool)
@@ -254,7 +255,7 @@ def test_only_things_with_a_mask_are_pasted_and_only_as_many_as_fit():
 # 4.6: the union
 
 
-def stuff_scene(**config: object) -> tuple[dict[str, torch.Tensor], BatchAuditPacket]:
+def stuff_scene(**config: Any) -> tuple[dict[str, torch.Tensor], BatchAuditPacket]:
     # Stuff 8 has the left half, 9 the right; the paste covers the left half and one pixel more.
     target = view(rows={}, semantic_maps="8899\n" * 4, panoptic_maps=NONE)
     source = view(
