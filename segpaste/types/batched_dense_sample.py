@@ -125,14 +125,14 @@ class BatchedDenseSample:
         Raises:
             ValueError: if a sample has more rows, naming it.
         """
+        if max_instances < 0:
+            raise ValueError(f"max_instances: got {max_instances}, expected 0 or more")
         counts = [len(label) for label in self.labels]
         for index, count in enumerate(counts):
             if count > max_instances:
                 raise ValueError(
                     f"sample {index}: got {count} rows, expected at most max_instances = {max_instances}"
                 )
-        if max_instances < 0:
-            raise ValueError(f"max_instances: got {max_instances}, expected 0 or more")
         height, width = self.images.shape[-2:]
         slots = torch.arange(max_instances, device=self.images.device)
         valid = slots[None, :] < torch.tensor(counts, device=slots.device, dtype=torch.int64)[:, None]
