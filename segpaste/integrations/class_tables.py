@@ -12,9 +12,7 @@ from segpaste.types import PanopticSchemaSpec
 from segpaste.types.schema import ThingOrStuff
 
 
-def class_table(
-    root: Path, classes: dict[int, ThingOrStuff] | Path, ignore_index: int
-) -> PanopticSchemaSpec:
+def class_table(root: Path, classes: dict[int, ThingOrStuff] | Path, ignore_index: int) -> PanopticSchemaSpec:
     """The class table that a mapping file gives: inline, or a JSON file with categories.
 
     Raises:

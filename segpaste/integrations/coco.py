@@ -74,7 +74,9 @@ def read_coco_instances(config: CocoInstancesSet, root: Path, *, skip_bad: bool)
             semantic[crowd] = schema.ignore_index
         labels = Labels(_stack(masks, pixels), np.array(classes, np.int64), semantic)
         sample = dense_sample(f"{path}: image {image.id}", pixels, labels)
-        _count(records, "crowd regions made void" if semantic is not None else "crowd regions left out", crowds)
+        _count(
+            records, "crowd regions made void" if semantic is not None else "crowd regions left out", crowds
+        )
         _count(records, "annotations without a pixel left out", empty)
         return sample
 
@@ -150,7 +152,9 @@ def _content(
 ) -> tuple[dict[str, Any], PanopticSchemaSpec]:
     content = read_json(path)
     if not isinstance(content, dict):
-        raise DataError(f"{path}: got a {type(content).__name__}, expected an object with images, annotations")
+        raise DataError(
+            f"{path}: got a {type(content).__name__}, expected an object with images, annotations"
+        )
     if config.classes is not None:
         return content, class_table(root, config.classes, config.ignore_index)
     schema = schema_from_categories(
@@ -253,7 +257,8 @@ def _category(entry: Any, schema: PanopticSchemaSpec, where: str) -> int:
     label = _field(entry, "category_id", int, where)
     if label not in schema.classes:
         raise DataError(
-            f"{where}: got category_id {label}, expected one of the {len(schema.classes)} classes of the table"
+            f"{where}: got category_id {label}, "
+            f"expected one of the {len(schema.classes)} classes of the table"
         )
     return label
 

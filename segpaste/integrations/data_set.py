@@ -1,4 +1,8 @@
-"""A set of samples that a paste can work on: one canvas, one set of modalities."""
+"""A set of samples that a paste can work on: one canvas, one set of modalities.
+
+Values are checked where a record is read. What is made here from checked samples is not
+checked again, since that takes longer than the making.
+"""
 
 from __future__ import annotations
 
@@ -65,10 +69,12 @@ class DataSet:
 def assemble(name: str, records: Records) -> DataSet:
     """Bring records to one canvas; add the mirrored donor where there is one image only.
 
+    The samples are replaced in ``records``, one by one, so that they are not held twice.
+
     Raises:
         DataError: if no record is left, or image dtypes or modalities differ.
     """
-    samples, names = list(records.samples), list(records.names)
+    samples, names = records.samples, records.names
     if not samples:
         raise DataError(f"set {name!r}: no readable image left ({len(records.skipped)} bad records skipped)")
     for sample, sample_name in zip(samples, names, strict=True):
@@ -80,7 +86,8 @@ def assemble(name: str, records: Records) -> DataSet:
     width = max(sample.canvas_size[1] for sample in samples)
     if any(sample.canvas_size != (height, width) for sample in samples):
         ignore = records.schema.ignore_index
-        samples = [padded(sample, (height, width), ignore) for sample in samples]
+        for index, sample in enumerate(samples):
+            samples[index] = padded(sample, (height, width), ignore)
     return DataSet(
         name=name,
         samples=tuple(samples),
@@ -110,7 +117,7 @@ def padded(sample: DenseSample, canvas_size: tuple[int, int], ignore_index: int 
     padding[:, :height, :width] = False
     values["padding_mask"] = padding
     values["boxes"] = xyxy(sample.boxes.as_subclass(torch.Tensor), canvas_size)
-    return DenseSample(**values)
+    return DenseSample.unchecked(**values)
 
 
 def mirrored(sample: DenseSample) -> DenseSample:
@@ -128,15 +135,11 @@ def mirrored(sample: DenseSample) -> DenseSample:
         values["normals"][0] = 0 - values["normals"][0]
     if sample.camera_intrinsics is not None:
         camera = sample.camera_intrinsics
-        values["camera_intrinsics"] = CameraIntrinsics(
-            camera.fx, camera.fy, width - 1 - camera.cx, camera.cy
-        )
-    return DenseSample(**values)
+        values["camera_intrinsics"] = CameraIntrinsics(camera.fx, camera.fy, width - 1 - camera.cx, camera.cy)
+    return DenseSample.unchecked(**values)
 
 
-def _mapped(
-    sample: DenseSample, function: Callable[[str, torch.Tensor], torch.Tensor]
-) -> dict[str, Any]:
+def _mapped(sample: DenseSample, function: Callable[[str, torch.Tensor], torch.Tensor]) -> dict[str, Any]:
     values = sample.to_dict()
     for name in _MAPS:
         if name in values:
@@ -157,7 +160,7 @@ def _only(sample: DenseSample, modalities: frozenset[Modality]) -> DenseSample:
         if modality not in modalities:
             for name in names:
                 values.pop(name, None)
-    return DenseSample(**values)
+    return DenseSample.unchecked(**values)
 
 
 def _check_alike(

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
-from PIL import Image
-from torchvision.io import ImageReadMode, decode_png
+from PIL import Image, ImageFile
 
 from segpaste.integrations.errors import DataError
 
@@ -102,8 +100,6 @@ def read_rgb_ids(path: Path) -> np.ndarray:
 def read_vector_map(path: Path) -> np.ndarray:
     """Three channels ``[H, W, 3]``: uint8 or uint16 from PNG, a float dtype from NPY.
 
-    Pillow cuts 16-bit RGB to 8 bits, so PNG is decoded by torchvision.
-
     Raises:
         DataError: if the file is missing, damaged or of another shape.
     """
@@ -111,15 +107,15 @@ def read_vector_map(path: Path) -> np.ndarray:
         values = read_npy(path)
         if values.dtype.kind != "f":
             raise DataError(f"{path}: got dtype {values.dtype}, expected floats")
-    else:
-        data = torch.frombuffer(bytearray(_read_bytes(path)), dtype=torch.uint8)
-        try:
-            values = decode_png(data, mode=ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-        except RuntimeError as error:
-            raise DataError(f"{path}: not readable as PNG: {str(error).splitlines()[0]}") from error
-    if values.ndim != 3 or values.shape[2] != 3:
-        raise DataError(f"{path}: got shape {list(values.shape)}, expected [H, W, 3]")
-    return values
+        if values.ndim != 3 or values.shape[2] != 3:
+            raise DataError(f"{path}: got shape {list(values.shape)}, expected [H, W, 3]")
+        return values
+    with _open_image(path) as image:
+        if image.mode != "RGB":
+            raise DataError(f"{path}: got a {image.mode} image, expected RGB")
+        values = np.array(image)
+    low = _low_bytes(path)
+    return values if low is None else values.astype(np.uint16) << 8 | low
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -148,15 +144,31 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: not readable: {error.strerror}") from error
 
 
-def _open_image(path: Path) -> Image.Image:
+def _open_image(path: Path, *, load: bool = True) -> ImageFile.ImageFile:
     try:
         image = Image.open(path)
-        image.load()
+        if load:
+            image.load()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except _BROKEN_IMAGE as error:
         raise DataError(f"{path}: not readable as an image: {error}") from error
     return image
+
+
+def _low_bytes(path: Path) -> np.ndarray | None:
+    """The low bytes ``[H, W, 3]`` uint8 of a 16-bit RGB PNG, ``None`` for other images.
+
+    Pillow keeps only the high byte of each 16-bit channel, big-endian as PNG is. Told
+    that the bytes are little-endian it keeps the other one.
+    """
+    with _open_image(path, load=False) as image:
+        tiles: Any = image.tile  # plain tuples in some releases of Pillow, named ones in others
+        if image.format != "PNG" or len(tiles) != 1 or tiles[0][3] != "RGB;16B":
+            return None
+        tiles[0] = (*tiles[0][:3], "RGB;16L")
+        image.load()
+        return np.array(image)
 
 
 def _image_from_npy(path: Path) -> np.ndarray:

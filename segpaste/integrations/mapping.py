@@ -30,6 +30,10 @@ _RIGHT_DOWN_FORWARD = {
     "toward": (2, -1),
 }
 Direction = Literal["right", "left", "down", "up", "forward", "toward"]
+ClassTable = dict[int, ThingOrStuff] | Path
+"""Class id -> ``thing`` or ``stuff``, or a JSON file with COCO ``categories`` (``id``,
+``isthing``). Where it is optional, the default is that of the annotations."""
+
 _LABELS = frozenset({Modality.INSTANCE, Modality.SEMANTIC, Modality.PANOPTIC})
 
 
@@ -44,14 +48,11 @@ class _Set(_Strict):
         name: what the set is called in reports.
         limit: at most this many images are read, in the order of their ids or names.
         ignore_index: semantic label that means *no label*.
-        classes: the class table: class id -> ``thing`` or ``stuff``, or a JSON file with
-            COCO ``categories`` (``id``, ``isthing``). Default: that of the annotations.
     """
 
     name: Annotated[str, Field(min_length=1)]
     limit: Annotated[int, Field(ge=1)] = 64
     ignore_index: Annotated[int, Field(ge=0)] = 255
-    classes: dict[int, ThingOrStuff] | Path | None = None
 
 
 class SemanticFolder(_Strict):
@@ -73,6 +74,7 @@ class CocoInstancesSet(_Set):
     images: Path
     annotations: Path
     semantic: SemanticFolder | None = None
+    classes: ClassTable | None = None
 
     @property
     def modalities(self) -> frozenset[Modality]:
@@ -87,6 +89,7 @@ class CocoPanopticSet(_Set):
     images: Path
     annotations: Path
     panoptic: Path
+    classes: ClassTable | None = None
 
     @property
     def modalities(self) -> frozenset[Modality]:
@@ -99,7 +102,7 @@ class SemanticSet(_Set):
     kind: Literal["semantic"]
     images: Path
     semantic: SemanticFolder
-    classes: dict[int, ThingOrStuff] | Path
+    classes: ClassTable
 
     @property
     def modalities(self) -> frozenset[Modality]:
@@ -192,7 +195,6 @@ class FramesSet(_Set):
     depth: DepthEncoding | None = None
     normals: NormalsEncoding | None = None
     labels: Annotated[SegmentationLabels | ImageLabels, Field(discriminator="source")]
-    classes: None = None
 
     @model_validator(mode="after")
     def _alike(self) -> FramesSet:
@@ -219,9 +221,7 @@ class FramesSet(_Set):
         return frozenset(found)
 
 
-AnySet = Annotated[
-    CocoInstancesSet | CocoPanopticSet | SemanticSet | FramesSet, Field(discriminator="kind")
-]
+AnySet = Annotated[CocoInstancesSet | CocoPanopticSet | SemanticSet | FramesSet, Field(discriminator="kind")]
 
 
 class Mapping(_Strict):
@@ -268,9 +268,7 @@ def read_mapping(path: Path) -> Mapping:
         raise DataError(f"{path}: {_first_of(error)}") from error
 
 
-def schema_of(
-    classes: dict[int, ThingOrStuff], ignore_index: int, where: str
-) -> PanopticSchemaSpec:
+def schema_of(classes: dict[int, ThingOrStuff], ignore_index: int, where: str) -> PanopticSchemaSpec:
     """A class table, or a :class:`DataError` that says what is wrong with it."""
     try:
         return PanopticSchemaSpec(classes=classes, ignore_index=ignore_index)

@@ -25,7 +25,8 @@ def mask_of(segmentation: Any, height: int, width: int, where: str) -> np.ndarra
     if isinstance(segmentation, dict):
         return _from_run_lengths(segmentation, height, width, where)
     if isinstance(segmentation, list) and segmentation:
-        polygons = [_polygon(polygon, height, width, where) for polygon in segmentation]
+        # pycocotools' stubs know of one polygon only.
+        polygons: Any = [_polygon(polygon, height, width, where) for polygon in segmentation]
         drawn = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
         return np.ascontiguousarray(drawn).astype(bool)
     raise DataError(f"{where}: got segmentation {_short(segmentation)}, expected polygons or run lengths")
@@ -58,7 +59,8 @@ def _from_run_lengths(segmentation: dict[str, Any], height: int, width: int, whe
         raise DataError(f"{where}: got counts {_short(counts)}, expected run lengths of 0 or more")
     if sum(runs) != height * width:
         raise DataError(
-            f"{where}: got run lengths over {sum(runs)} pixels, expected {height} x {width} = {height * width}"
+            f"{where}: got run lengths over {sum(runs)} pixels, "
+            f"expected {height} x {width} = {height * width}"
         )
     values = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)

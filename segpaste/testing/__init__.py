@@ -1,0 +1,60 @@
+"""The runner: judge any copy-paste augmentation by the laws.
+
+Everything is imported on first use, so that importing this package is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segpaste.testing.check import check_augmentation
+    from segpaste.testing.engine import RunOptions, run
+    from segpaste.testing.events import Event
+    from segpaste.testing.results import (
+        AugmentationViolation,
+        MinimalCase,
+        Result,
+        RunReport,
+        TargetReport,
+    )
+    from segpaste.testing.targets import TargetNotFoundError, resolve_target
+
+__all__ = [
+    "AugmentationViolation",
+    "Event",
+    "MinimalCase",
+    "Result",
+    "RunOptions",
+    "RunReport",
+    "TargetNotFoundError",
+    "TargetReport",
+    "check_augmentation",
+    "resolve_target",
+    "run",
+]
+
+_HOMES = {
+    "AugmentationViolation": "results",
+    "Event": "events",
+    "MinimalCase": "results",
+    "Result": "results",
+    "RunOptions": "engine",
+    "RunReport": "results",
+    "TargetNotFoundError": "targets",
+    "TargetReport": "results",
+    "check_augmentation": "check",
+    "resolve_target": "targets",
+    "run": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"segpaste.testing.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

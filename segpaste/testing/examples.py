@@ -19,6 +19,7 @@ from segpaste.types import (
     Modality,
     PaddedBatchedDenseSample,
     PanopticSchema,
+    PanopticSchemaSpec,
     PastePlan,
     modality_set_name,
 )
@@ -97,9 +98,9 @@ class Example:
         """The same example on another device."""
         if device == "cpu":
             return self
-        return replace(
-            self, target=self.target.to(device), source=self.source.to(device), plan=self.plan.to(device)
-        )
+        target = self.target.to(device)
+        source = target if self.source is self.target else self.source.to(device)
+        return replace(self, target=target, source=source, plan=self.plan.to(device))
 
     def size(self) -> tuple[int, ...]:
         """Smaller means simpler: samples, pixels, rows, slots."""
@@ -114,13 +115,15 @@ class Example:
         )
 
 
-def drawn_examples(modalities: frozenset[Modality]) -> st.SearchStrategy[Example]:
+def drawn_examples(
+    modalities: frozenset[Modality], *, schema: PanopticSchemaSpec | None = None, max_batch: int = 3
+) -> st.SearchStrategy[Example]:
     """Examples drawn over the whole range of samples, plans and configurations."""
 
     def convert(case: PasteCase) -> Example:
         return Example(case.target, case.source, case.plan, case.config, case.seed)
 
-    return paste_cases(modalities).map(convert)
+    return paste_cases(modalities, schema=schema, max_batch=max_batch).map(convert)
 
 
 @st.composite

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import torch
 
 from segpaste.invariants import (
     InvariantReport,
@@ -16,8 +19,8 @@ from segpaste.invariants import (
     check_sample,
     laws,
 )
-from segpaste.testing.examples import Example, ragged
-from segpaste.testing.targets import Augmentation, Executor, Target, TargetFailed, copied, pair_of
+from segpaste.testing.examples import Example, padded, ragged
+from segpaste.testing.targets import Augmentation, Executor, Target, TargetFailedError, copied_views, pair_of
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -60,14 +63,23 @@ class Judgement:
     Attributes:
         reports: the worst verdict of every law that was asked.
         after: what the target made of each sample judged; index as in ``reports``.
-        union_pixels: pixels that show a donor, over all samples; None if unknown.
+        unions: ``[H, W]`` bool, the pixels of each sample judged that show a donor, as
+            the audit says; without one, the pixels whose image changed.
         seconds: time spent per kind of law, the target's own under ``"target"``.
+        culprit: the input on which the target failed, where a law's variation of the
+            example was that input.
     """
 
     reports: dict[str, InvariantReport] = field(default_factory=dict)
-    after: list[DenseSample | None] = field(default_factory=list)
-    union_pixels: int | None = None
+    after: list[DenseSample] = field(default_factory=list)
+    unions: list[torch.Tensor | None] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    culprit: Example | None = None
+
+    @property
+    def pasted(self) -> bool:
+        """Whether any pixel of any sample shows a donor."""
+        return any(union is not None and bool(union.any()) for union in self.unions)
 
     def add(self, reports: Sequence[InvariantReport]) -> None:
         """Keep of every law the verdict that says most: violated before held before the rest."""
@@ -118,7 +130,7 @@ def judge(
             _judge_executor(target, example, schema, only, judgement, clock)
         else:
             _judge_augmentation(target, example, schema, only, judgement, clock)
-    except TargetFailed as failure:
+    except TargetFailedError as failure:
         clock.lap("target")
         judgement.add(_completes(only, str(failure)))
         return judgement
@@ -137,14 +149,15 @@ def _judge_executor(
     judgement: Judgement,
     clock: _Clock,
 ) -> None:
-    after, audit = target.run(copied(example.target), copied(example.source), example.plan, example.config)
+    view, source = copied_views(example)
+    after, audit = target.run(view, source, example.plan, example.config)
     clock.lap("target")
     batch = example.target.batch_size
     if after.batch_size != batch or audit.batch_size != batch:
-        raise TargetFailed(
+        raise TargetFailedError(
             f"returned {after.batch_size} samples and an audit of {audit.batch_size}, expected B = {batch}"
         )
-    judgement.union_pixels = int(audit.paste_union.sum())
+    judgement.unions = list(audit.paste_union.cpu())
     if _any("padded", only):
         judgement.add(check_padded(after, only=only))
         clock.lap("padded")
@@ -180,7 +193,7 @@ def _judge_augmentation(
     clock.lap("target")
     before, donor = pair_of(one)
     judgement.after.append(after)
-    judgement.union_pixels = _changed_pixels(before, after, audit)
+    judgement.unions.append(_union(before, after, audit))
     if _any("paste", only):
         judgement.add(check_paste(before, after, audit, source=donor, schema=schema, only=only))
         clock.lap("paste")
@@ -199,11 +212,10 @@ def _judge_metamorphic(target: Target, example: Example, only: str, judgement: J
     except _Stopped as stopped:
         # One of the laws' own variations broke the target: judge them one by one.
         judgement.add(_completes(only, stopped.reason))
+        judgement.culprit = stopped.example
         for law in matching:
-            try:
+            with suppress(_Stopped):
                 judgement.add(check_metamorphic(case, only=law.name))
-            except _Stopped as again:
-                judgement.add(_completes(only, f"{again.reason}, while judging {law.name}"))
 
 
 def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
@@ -218,12 +230,14 @@ def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
         ) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
             try:
                 return target.run(view, source, plan, config)
-            except TargetFailed as failure:
-                raise _Stopped(str(failure)) from failure
+            except TargetFailedError as failure:
+                culprit = replace(example, target=view, source=source, plan=plan, config=config, pair=None)
+                raise _Stopped(str(failure), culprit) from failure
 
+        view, source = copied_views(example)
         return MetamorphicCase(
-            target=copied(example.target),
-            source=copied(example.source),
+            target=view,
+            source=source,
             plan=example.plan,
             config=example.config,
             apply=apply,
@@ -231,16 +245,20 @@ def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
             seed=example.seed,
         )
 
+    one = example.alone(0)
+
     def augment(sample: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
         try:
             return target.run(sample, donor, seed, example.config)[0]
-        except TargetFailed as failure:
-            raise _Stopped(str(failure)) from failure
+        except TargetFailedError as failure:
+            views = _one_slot_each(sample), _one_slot_each(donor)
+            culprit = replace(one, target=views[0], source=views[1], seed=seed, pair=None)
+            raise _Stopped(str(failure), culprit) from failure
 
-    one = example.alone(0)
+    before, donor = pair_of(one)
     return MetamorphicCase(
-        target=copied(one.target),
-        source=copied(one.source),
+        target=_one_slot_each(before),
+        source=_one_slot_each(donor),
         plan=None,
         config=None,
         apply=None,
@@ -252,8 +270,9 @@ def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
 class _Stopped(BaseException):
     """Leaves a law that runs the target; no Exception, for a law takes those for its own."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, example: Example) -> None:
         self.reason = reason
+        self.example = example
         super().__init__(reason)
 
 
@@ -276,6 +295,10 @@ def _completes(only: str, failure: str | None) -> list[InvariantReport]:
     return [InvariantReport(COMPLETES, "violated", failure, count=1)]
 
 
+def _one_slot_each(sample: DenseSample) -> PaddedBatchedDenseSample:
+    return padded(sample, max(1, len(sample)))
+
+
 def _of(report: InvariantReport, index: int) -> InvariantReport:
     return InvariantReport(
         report.name, report.status, report.message, report.count, report.mask, report.rows, index
@@ -290,9 +313,9 @@ def _kinds() -> dict[str, str]:
     return {law.name: law.kind for law in laws()}
 
 
-def _changed_pixels(before: DenseSample, after: DenseSample, audit: BatchAuditPacket | None) -> int | None:
+def _union(before: DenseSample, after: DenseSample, audit: BatchAuditPacket | None) -> torch.Tensor | None:
     if audit is not None:
-        return int(audit.paste_union.sum())
+        return audit.paste_union[0].cpu()
     if before.image.shape != after.image.shape or before.image.dtype != after.image.dtype:
         return None
-    return int((before.image != after.image).any(dim=0).sum())
+    return (before.image != after.image).as_subclass(torch.Tensor).any(dim=0).cpu()

@@ -51,11 +51,11 @@ def tensor_code(tensor: torch.Tensor, indent: int = 0) -> str:
     return f"torch.tensor({_nested(plain, indent + 4)}, dtype={dtype})"
 
 
-UNPACKED = '''\
+UNPACKED = """\
 def unpacked(text, dtype, shape):
     data = bytearray(zlib.decompress(base64.b85decode(text)))
     return torch.frombuffer(data, dtype=dtype).reshape(shape)
-'''
+"""
 """Source of the helper that large tensors need."""
 
 

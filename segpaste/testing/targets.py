@@ -30,11 +30,11 @@ Apply = Callable[
 ]
 
 
-class TargetNotFound(ValueError):
+class TargetNotFoundError(ValueError):
     """A target that cannot be found or imported; the message is one line."""
 
 
-class TargetFailed(Exception):
+class TargetFailedError(Exception):
     """The target raised, or returned something that is no result, for a legal input."""
 
 
@@ -62,19 +62,19 @@ class Executor:
         """Apply it to the tensors given.
 
         Raises:
-            TargetFailed: whatever it raised, or what it returned instead of a result.
+            TargetFailedError: whatever it raised, or what it returned instead of a result.
         """
         try:
             result: Any = self.apply(target, source, plan, config)
         except Exception as error:
-            raise TargetFailed(last_line(error)) from error
+            raise TargetFailedError(last_line(error)) from error
         if not (
             isinstance(result, tuple)
             and len(result) == 2
             and isinstance(result[0], PaddedBatchedDenseSample)
             and isinstance(result[1], BatchAuditPacket)
         ):
-            raise TargetFailed(
+            raise TargetFailedError(
                 f"returned {_described(result)}, expected (PaddedBatchedDenseSample, BatchAuditPacket)"
             )
         return result
@@ -102,20 +102,20 @@ class Augmentation:
         """Call it on the samples given.
 
         Raises:
-            TargetFailed: whatever it raised, or what it returned instead of a sample.
+            TargetFailedError: whatever it raised, or what it returned instead of a sample.
         """
         options = {"config": config} if self.takes_config else {}
         try:
             result = self.function(target, donor, seed, **options)
         except Exception as error:
-            raise TargetFailed(last_line(error)) from error
+            raise TargetFailedError(last_line(error)) from error
         after, audit = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         if not isinstance(after, DenseSample) or not isinstance(audit, BatchAuditPacket | None):
-            raise TargetFailed(
+            raise TargetFailedError(
                 f"returned {_described(result)}, expected a DenseSample or (DenseSample, BatchAuditPacket)"
             )
         if audit is not None and audit.batch_size != 1:
-            raise TargetFailed(f"returned an audit of {audit.batch_size} samples, expected B = 1")
+            raise TargetFailedError(f"returned an audit of {audit.batch_size} samples, expected B = 1")
         return after, audit
 
 
@@ -133,7 +133,7 @@ def resolve_target(spec: str | Augment | Target) -> Target:
     A class is instantiated without arguments. The current directory is importable.
 
     Raises:
-        TargetNotFound: in one line, saying what is wrong and what would be valid.
+        TargetNotFoundError: in one line, saying what is wrong and what would be valid.
     """
     if isinstance(spec, Executor | Augmentation):
         return spec
@@ -144,7 +144,7 @@ def resolve_target(spec: str | Augment | Target) -> Target:
     if isinstance(spec, str):
         return _augmentation(_imported(spec), spec, _import_line(spec))
     if not callable(spec):
-        raise TargetNotFound(
+        raise TargetNotFoundError(
             f"target: got {type(spec).__name__}, expected a callable or one of {builtin_targets()}"
         )
     return _augmentation(spec, _name_of(spec), _line_of(spec))
@@ -166,6 +166,12 @@ def copied(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
     )
 
 
+def copied_views(example: Example) -> tuple[PaddedBatchedDenseSample, PaddedBatchedDenseSample]:
+    """Target and source view in memory of their own; still one batch where they are one."""
+    target = copied(example.target)
+    return target, target if example.source is example.target else copied(example.source)
+
+
 def pair_of(example: Example) -> tuple[DenseSample, DenseSample]:
     """Target and donor of an example with B = 1, as samples in memory of their own."""
     return ragged(copied(example.target)), ragged(copied(example.source))
@@ -174,7 +180,7 @@ def pair_of(example: Example) -> tuple[DenseSample, DenseSample]:
 def _imported(spec: str) -> Any:
     module_name, colon, path = spec.partition(":")
     if not colon or not module_name or not path:
-        raise TargetNotFound(
+        raise TargetNotFoundError(
             f"target: got {spec!r}, expected module:attribute or one of {', '.join(builtin_targets())}"
         )
     if os.getcwd() not in sys.path and "" not in sys.path:
@@ -182,10 +188,10 @@ def _imported(spec: str) -> Any:
     try:
         value: Any = importlib.import_module(module_name)
     except Exception as error:
-        raise TargetNotFound(f"target {spec}: cannot import {module_name}: {last_line(error)}") from None
+        raise TargetNotFoundError(f"target {spec}: cannot import {module_name}: {last_line(error)}") from None
     for name in path.split("."):
         if not hasattr(value, name):
-            raise TargetNotFound(f"target {spec}: {value.__name__} has no attribute {name!r}")
+            raise TargetNotFoundError(f"target {spec}: {value.__name__} has no attribute {name!r}")
         value = getattr(value, name)
     return value
 
@@ -195,10 +201,12 @@ def _augmentation(value: Any, name: str, imported_by: str | None) -> Augmentatio
         try:
             value = value()
         except Exception as error:
-            raise TargetNotFound(f"target {name}: cannot make one without arguments: {last_line(error)}") from None
+            raise TargetNotFoundError(
+                f"target {name}: cannot make one without arguments: {last_line(error)}"
+            ) from None
         imported_by = None if imported_by is None else f"{imported_by}\n\naug = aug()"
     if not callable(value):
-        raise TargetNotFound(f"target {name}: got {type(value).__name__}, expected a callable")
+        raise TargetNotFoundError(f"target {name}: got {type(value).__name__}, expected a callable")
     return Augmentation(name, value, _takes_config(value), imported_by)
 
 

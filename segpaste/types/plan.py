@@ -47,9 +47,19 @@ class PastePlan:
     def __post_init__(self) -> None:
         if torch.compiler.is_compiling():
             return
+        for name in _SPEC:
+            if not isinstance(getattr(self, name), torch.Tensor):
+                raise TypeError(
+                    f"plan.{name}: got {type(getattr(self, name)).__name__}, expected a torch.Tensor"
+                )
         batch = self.source_idx.shape[0] if self.source_idx.ndim else 0
+        device = self.source_idx.device
         for name, (ndim, dtype) in _SPEC.items():
             value: torch.Tensor = getattr(self, name)
+            if value.device != device:
+                raise ValueError(
+                    f"plan.{name}: got device {value.device}, expected that of source_idx, {device}"
+                )
             if value.dtype != dtype:
                 raise TypeError(f"plan.{name}: got dtype {value.dtype}, expected {dtype}")
             if value.ndim != ndim or value.shape[0] != batch:

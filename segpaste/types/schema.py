@@ -18,20 +18,22 @@ INT32_MAX = 2**31 - 1
 
 @runtime_checkable
 class PanopticSchema(Protocol):
-    """What a paste must know of a class table.
-
-    Attributes:
-        classes: class id -> ``"thing"`` or ``"stuff"``.
-        ignore_index: semantic label that means *no label*; not a class.
-        max_instances_per_image: the most things one image may hold.
-    """
+    """What a paste must know of a class table."""
 
     @property
-    def classes(self) -> Mapping[int, ThingOrStuff]: ...
+    def classes(self) -> Mapping[int, ThingOrStuff]:
+        """Class id -> ``"thing"`` or ``"stuff"``."""
+        ...
+
     @property
-    def ignore_index(self) -> int: ...
+    def ignore_index(self) -> int:
+        """Semantic label that means *no label*; not a class."""
+        ...
+
     @property
-    def max_instances_per_image(self) -> int: ...
+    def max_instances_per_image(self) -> int:
+        """The most things one image may hold."""
+        ...
 
 
 def _read_only(value: Mapping[int, ThingOrStuff]) -> Mapping[int, ThingOrStuff]:

@@ -1,0 +1,157 @@
+"""The commands and their options; what they do is imported when they are called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PASSED, VIOLATED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="segpaste",
+    help="Copy-paste for dense labels, and the laws that prove it right.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class UsageError(Exception):
+    """A wrong use of the command line, in one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if all laws hold, 1 if some are violated, 2 on wrong usage (one line on standard
+        error), 130 when interrupted.
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", INTERRUPTED)
+    except UsageError as error:
+        return _fail(str(error), WRONG_USAGE)
+    except Exception as error:
+        # Typer's own errors come from click or from a copy inside typer, by version.
+        message = getattr(error, "format_message", None)
+        if type(error).__name__ == "Abort":
+            return _fail("interrupted; nothing was written", INTERRUPTED)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error)
+            return WRONG_USAGE
+        if message is None:
+            raise
+        return _fail(f"{message()} See `segpaste --help`.", WRONG_USAGE)
+    return code if isinstance(code, int) else PASSED
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"segpaste: {line}", file=sys.stderr)
+    return code
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"segpaste {version('segpaste')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def verify(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TARGET]...",
+            help="module:attribute of a callable (target, donor, seed) -> sample or (sample, audit), or "
+            "the name of a built-in executor. All built-in executors by default.",
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="DIR", help="Folder of real data; may be given several times."),
+    ] = None,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--modalities",
+            metavar="SET[,SET]...",
+            help="Modality sets such as instance+semantic+depth. All 16 by default.",
+        ),
+    ] = None,
+    examples: Annotated[
+        int | None,
+        typer.Option(
+            "--examples",
+            metavar="N",
+            help="Drawn examples per target, and as many of real data. 200 and, of the demo "
+            "photographs, 60 by default.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides every example.")] = 0,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to run.")] = "cpu",
+    only: Annotated[
+        str, typer.Option("--only", metavar="GLOB", help="Laws to judge by, such as 'instance.*'.")
+    ] = "*",
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="DIR", help="Write a report with pictures to DIR/index.html."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out records that cannot be read, and count them.")
+    ] = False,
+) -> int:
+    """Judge augmentations by every law, on drawn scenes and on real data.
+
+    Without --data the real data are the photographs in the scikit-image wheel.
+    """
+    from segpaste.cli.verify import Request, run_verify
+
+    return run_verify(
+        Request(
+            targets=tuple(targets or ()),
+            data=tuple(data or ()),
+            modalities=tuple(part for given in modalities or () for part in given.split(",")),
+            examples=examples,
+            seed=seed,
+            device=device,
+            only=only,
+            json=json,
+            html=html,
+            skip_bad=skip_bad,
+        )
+    )
+
+
+@app.command()
+def laws(
+    only: Annotated[
+        str, typer.Option("--only", metavar="GLOB", help="Laws to list, such as 'depth.*'.")
+    ] = "*",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """List the laws: statement, modalities, how they are broken in the wild, what they caught."""
+    from segpaste.cli.laws import list_laws
+
+    return list_laws(only, as_json=json)

@@ -1,0 +1,206 @@
+"""``segpaste verify``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segpaste.cli.app import INTERRUPTED, PASSED, VIOLATED, UsageError
+
+if TYPE_CHECKING:
+    from segpaste.integrations import DataSet
+    from segpaste.testing.engine import RunOptions
+    from segpaste.testing.events import Listener
+    from segpaste.testing.targets import Target
+    from segpaste.types import Modality
+
+DEMO_EXAMPLES = 60
+"""Examples made of the demo's photographs, where ``--examples`` does not say."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line, as given."""
+
+    targets: tuple[str, ...] = ()
+    data: tuple[Path, ...] = ()
+    modalities: tuple[str, ...] = ()
+    examples: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    only: str = "*"
+    json: Path | None = None
+    html: Path | None = None
+    skip_bad: bool = False
+
+
+def run_verify(request: Request) -> int:
+    """Run what is requested.
+
+    Returns:
+        0 if all laws hold, 1 if some are violated, 130 when interrupted.
+
+    Raises:
+        UsageError: in one line, before anything was run.
+    """
+    if request.examples is not None and request.examples < 1:
+        raise UsageError(f"--examples: got {request.examples}, expected 1 or more")
+    _check_outputs(request)
+    _say("loading torch")
+    try:
+        return _run(request)
+    except KeyboardInterrupt:
+        print("segpaste: interrupted; no report was written", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(request: Request) -> int:
+    from segpaste.testing.engine import check_options, run
+    from segpaste.testing.html_report import HtmlReporter
+    from segpaste.testing.json_report import JsonReporter
+    from segpaste.testing.terminal import RichReporter, terminal_reporter
+
+    targets = _targets(request.targets)
+    options = _options(request)
+    try:
+        check_options(options)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    terminal = terminal_reporter()
+    listeners: list[Listener] = [terminal]
+    if request.json is not None:
+        listeners.append(JsonReporter(request.json))
+    if request.html is not None:
+        listeners.append(HtmlReporter(request.html))
+    try:
+        report = run(targets, options, listeners)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from None
+    finally:
+        if isinstance(terminal, RichReporter):
+            terminal.stop()
+    for path in (request.json, None if request.html is None else request.html / "index.html"):
+        if path is not None:
+            print(f"wrote {path}")
+    return PASSED if report.ok else VIOLATED
+
+
+def _targets(names: Sequence[str]) -> list[Target]:
+    from segpaste.testing.targets import TargetNotFoundError, builtin_targets, resolve_target
+
+    try:
+        return [resolve_target(name) for name in names or builtin_targets()]
+    except TargetNotFoundError as error:
+        raise UsageError(str(error)) from None
+
+
+def _options(request: Request) -> RunOptions:
+    from segpaste.testing.check import DEFAULT_EXAMPLES
+    from segpaste.testing.engine import RunOptions, parse_modalities
+    from segpaste.types import LEGAL_MODALITY_SETS
+
+    sets = LEGAL_MODALITY_SETS
+    if request.modalities:
+        try:
+            sets = parse_modalities(request.modalities)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from None
+    data, loaders, notes = _read_data(request, None if not request.modalities else sets)
+    drawn = DEFAULT_EXAMPLES if request.examples is None else request.examples
+    real = drawn
+    if not request.data:
+        real = DEMO_EXAMPLES if request.examples is None else min(request.examples, DEMO_EXAMPLES)
+    return RunOptions(
+        modalities=sets,
+        examples=drawn,
+        real_examples=real if data else 0,
+        seed=request.seed,
+        device=request.device,
+        only=request.only,
+        data=tuple(data),
+        loaders=loaders,
+        folders=tuple(str(folder) for folder in request.data),
+        notes=tuple(notes),
+    )
+
+
+def _read_data(
+    request: Request, sets: Sequence[frozenset[Modality]] | None
+) -> tuple[list[DataSet], dict[str, str], list[str]]:
+    """The data sets, the Python expression that loads each, and what to tell of them."""
+    from segpaste.integrations import DataError, demo_photographs, load_data
+
+    found: list[tuple[DataSet, str]] = []
+    notes: list[str] = []
+    if not request.data:
+        _say("labelling the demo photographs")
+        try:
+            found = [(data, "demo_photographs()") for data in demo_photographs()]
+        except DataError as error:
+            return [], {}, [f"no photographs, drawn scenes only: {error}"]
+    for folder in request.data:
+        _say(f"reading {folder}")
+        option = ", skip_bad=True" if request.skip_bad else ""
+        loader = f"load_data({str(folder.resolve())!r}{option})"
+        try:
+            found += [(data, loader) for data in load_data(folder, skip_bad=request.skip_bad)]
+        except DataError as error:
+            raise UsageError(f"--data: {error}") from None
+    chosen: list[DataSet] = []
+    loaders: dict[str, str] = {}
+    for data, loader in found:
+        kept = data if sets is None else _reduced(data, sets)
+        if kept is None:
+            notes.append(f"{data.name}: left out, it has none of the modality sets asked for")
+            continue
+        if data.name in loaders:
+            raise UsageError(f"--data: got two data sets called {data.name!r}, expected different names")
+        if kept is not data:
+            names = ", ".join(f"Modality.{m.name}" for m in sorted(kept.modalities, key=lambda m: m.name))
+            loader = f"[d.only(frozenset({{{names}}})) for d in {loader} if d.name == {data.name!r}]"
+        chosen.append(kept)
+        loaders[data.name] = loader
+    if request.data and not chosen:
+        raise UsageError(f"--modalities: no data set has any of {', '.join(request.modalities)}")
+    return chosen, loaders, notes
+
+
+def _reduced(data: DataSet, sets: Sequence[frozenset[Modality]]) -> DataSet | None:
+    """The data set with the largest of the modality sets that it has."""
+    fitting = [s for s in sets if s <= data.modalities]
+    if not fitting:
+        return None
+    largest = max(fitting, key=len)
+    return data if largest == data.modalities else data.only(largest)
+
+
+def _check_outputs(request: Request) -> None:
+    """Make the report's folder now, so that a long run does not end without a report."""
+    if request.html is not None:
+        try:
+            request.html.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--html: cannot make the folder {request.html}: {error.strerror}") from None
+        _check_writable("--html", request.html)
+    if request.json is not None:
+        if request.json.is_dir():
+            raise UsageError(f"--json: {request.json} is a folder, expected a file")
+        if not request.json.parent.is_dir():
+            raise UsageError(f"--json: no such folder {request.json.parent}")
+        _check_writable("--json", request.json.parent)
+
+
+def _check_writable(option: str, folder: Path) -> None:
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{option}: cannot write to {folder}")
+
+
+def _say(what: str) -> None:
+    """One line before something that takes seconds; standard error, for it is no result."""
+    print(f"segpaste: {what} ...", file=sys.stderr, flush=True)

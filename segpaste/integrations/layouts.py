@@ -1,0 +1,86 @@
+"""Recognising standard layouts where a folder has no mapping file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from segpaste.integrations.errors import DataError
+from segpaste.integrations.files import read_json
+from segpaste.integrations.mapping import (
+    MINIMAL_MAPPING,
+    AnySet,
+    CocoInstancesSet,
+    CocoPanopticSet,
+    Mapping,
+    mapping_places,
+)
+
+
+def detect_layout(folder: Path) -> Mapping:
+    """Find COCO annotations in a folder and what belongs to them.
+
+    JSON files are looked for in the folder and one level below, image and PNG folders
+    down to two levels below. A set is named after its JSON file.
+
+    Raises:
+        DataError: if there are no annotations, or more than one folder fits them: it
+            says where a mapping file was looked for and shows the shortest one.
+    """
+    sets = [found for path in _files(folder) for found in _set_of(path, folder)]
+    if not sets:
+        raise DataError(f"{folder}: no COCO annotations and no mapping file; {_help(folder)}")
+    return Mapping(sets=tuple(sets))
+
+
+def _set_of(path: Path, folder: Path) -> Iterator[AnySet]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        return
+    image, annotation = _first(content, "images"), _first(content, "annotations")
+    is_panoptic = "segments_info" in annotation
+    if "file_name" not in image or not (is_panoptic or "segmentation" in annotation):
+        return
+    values = {
+        "name": path.relative_to(folder).with_suffix("").as_posix(),
+        "annotations": path.relative_to(folder),
+    }
+    images = _folder_with(image["file_name"], folder, path)
+    if not is_panoptic:
+        yield CocoInstancesSet(kind="coco_instances", images=images, **values)
+        return
+    panoptic = _folder_with(annotation.get("file_name"), folder, path)
+    yield CocoPanopticSet(kind="coco_panoptic", images=images, panoptic=panoptic, **values)
+
+
+def _first(content: dict[str, Any], key: str) -> dict[str, Any]:
+    entries = content.get(key)
+    return entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
+
+
+def _folder_with(file_name: object, folder: Path, annotations: Path) -> Path:
+    candidates = [place for place in _folders(folder) if (place / str(file_name)).is_file()]
+    if len(candidates) != 1:
+        fitting = ", ".join(str(place) for place in candidates) or "none"
+        raise DataError(
+            f"{annotations}: got {len(candidates)} folders with {file_name!r} ({fitting}), expected one; "
+            f"{_help(folder)}"
+        )
+    return candidates[0].relative_to(folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [
+        folder,
+        *sorted(place for depth in ("*", "*/*") for place in folder.glob(depth) if place.is_dir()),
+    ]
+
+
+def _help(folder: Path) -> str:
+    places = ", ".join(str(place) for place in mapping_places(folder))
+    return f"a mapping file was looked for at {places}; the shortest one is: {MINIMAL_MAPPING}"

@@ -1,0 +1,79 @@
+"""The picture strips of a report."""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image
+
+from segpaste.invariants import InvariantReport
+from segpaste.testing.results import Exhibit, MinimalCase
+from segpaste.types import DenseSample
+from segpaste.viz import Column, crop_around, draw_strip, window_around
+
+_LARGE = 96  # a canvas beyond this hides a few pixels
+
+
+def violation_strip(minimal: MinimalCase) -> Image.Image:
+    """Before, donor, after and the offending pixels of a minimal case, side by side."""
+    mask = _offending(minimal)
+    samples = [minimal.before, minimal.donor] + ([] if minimal.after is None else [minimal.after])
+    shown_on = samples[-1] if minimal.after is not None else minimal.before
+    if mask is not None and max(shown_on.canvas_size) > _LARGE:
+        window = window_around(mask, margin=12, smallest=48)
+        small = (window[2] - window[0]) * (window[3] - window[1]) * 4 < mask.numel()
+        if small:  # the donor stays whole: its window would be another one
+            y0, x0, y1, x1 = window
+            mask = mask[y0:y1, x0:x1]
+            samples = [s if n == 1 else crop_around(s, window) for n, s in enumerate(samples)]
+            shown_on = samples[-1]
+            titles = (f"before, x {x0}-{x1}, y {y0}-{y1}", "donor", "after, same window")
+            return _strip(samples, titles, shown_on, mask, minimal)
+    return _strip(samples, ("before (target)", "donor", "after"), shown_on, mask, minimal)
+
+
+def exhibit_strip(exhibit: Exhibit) -> Image.Image:
+    """Before, donor, after and the paste union of an example that went well."""
+    pixels = int(exhibit.union.sum())
+    columns = [
+        Column("before (target)", exhibit.before),
+        Column("donor", exhibit.donor),
+        Column("after", exhibit.after),
+        Column("paste union", exhibit.after, exhibit.union, f"{pixels} px show the donor"),
+    ]
+    return draw_strip(columns, ignore_index=exhibit.example.config.ignore_index)
+
+
+def _strip(
+    samples: list[DenseSample],
+    titles: tuple[str, ...],
+    shown_on: DenseSample,
+    mask: torch.Tensor | None,
+    minimal: MinimalCase,
+) -> Image.Image:
+    columns = [Column(title, sample) for title, sample in zip(titles, samples, strict=False)]
+    columns.append(Column("offending pixels", shown_on, mask, _note(minimal.report, mask)))
+    plan = ""
+    if minimal.example.target.batch_size == 1 and minimal.example.pair is None:
+        plan = f"\n{minimal.example.plan!r}"
+    return draw_strip(
+        columns,
+        caption=f"{minimal.report}{plan}",
+        ignore_index=minimal.example.config.ignore_index,
+    )
+
+
+def _offending(minimal: MinimalCase) -> torch.Tensor | None:
+    """The offending pixels, where pixels offend and the sample shown has them."""
+    report, after = minimal.report, minimal.after
+    shown = minimal.before if after is None else after
+    if report.mask is not None:
+        return report.mask.cpu() if report.mask.shape == shown.canvas_size else None
+    return None
+
+
+def _note(report: InvariantReport, mask: torch.Tensor | None) -> str:
+    if mask is not None:
+        return f"{int(mask.sum())} px"
+    if report.rows:
+        return f"no single pixels: row {', '.join(map(str, report.rows[:4]))}"
+    return "no single pixels: see the message"

@@ -1,0 +1,64 @@
+"""The sentences that every report of a run shares."""
+
+from __future__ import annotations
+
+import shlex
+
+from segpaste.testing.examples import DRAWN
+from segpaste.testing.results import Result, RunReport, Status, TargetReport
+
+KIND_TITLES = {
+    "target": "the target itself",
+    "sample": "sample laws: one output alone",
+    "padded": "padded laws: one padded batch alone",
+    "paste": "paste laws: before, after and audit",
+    "metamorphic": "metamorphic laws: several runs",
+}
+
+_STATUSES: tuple[Status, ...] = ("passed", "failed", "not exercised", "not decidable", "not applicable")
+
+
+def grouped(report: TargetReport) -> list[tuple[str, list[Result]]]:
+    """The results under the title of their kind, in the order of the catalogue."""
+    groups = [(title, [r for r in report.results if r.kind == kind]) for kind, title in KIND_TITLES.items()]
+    return [(title, results) for title, results in groups if results]
+
+
+def verdict(report: TargetReport) -> str:
+    """How many laws passed, failed and so on."""
+    counts = [(report.count(status), status) for status in _STATUSES]
+    named = [f"{n} {status}" for n, status in counts if n or status in ("passed", "failed")]
+    return f"{report.target}: {', '.join(named)} of {len(report.results)} laws in {report.seconds:.0f} s"
+
+
+def examples_line(report: TargetReport) -> str:
+    """How many examples were tried, and in how many anything was pasted."""
+    parts = [
+        f"{g.group}: {g.examples} examples, {g.pasted} with a non-empty paste union" for g in report.groups
+    ]
+    return "; ".join(parts)
+
+
+def pasted_total(report: TargetReport) -> tuple[int, int]:
+    """Non-empty paste unions among drawn examples, and among real ones."""
+    drawn = sum(g.pasted for g in report.groups if g.group == DRAWN)
+    return drawn, sum(g.pasted for g in report.groups) - drawn
+
+
+def replay_line(result: Result, report: RunReport) -> str:
+    """The command that finds this violation again, under its replay id."""
+    header = report.header
+    command = ["segpaste", "verify", result.target, "--only", result.law, "--seed", str(header.seed)]
+    command += ["--examples", str(header.examples)]
+    if len(header.modalities) < 16:
+        command += ["--modalities", ",".join(header.modalities)]
+    for folder in header.folders:
+        command += ["--data", folder]
+    if not header.device.startswith("cpu"):
+        command += ["--device", "cuda"]
+    return f"replay {result.replay_id}: {shlex.join(command)}"
+
+
+def rate(result: Result) -> str:
+    """Examples per second, or a dash."""
+    return f"{result.examples_per_second:.0f}" if result.tried else "-"

@@ -1,0 +1,178 @@
+"""Hypothesis strategies for plans, configurations and whole cases of a paste."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import torch
+from hypothesis import event
+from hypothesis import strategies as st
+
+from segpaste.paste.rng import to_int64
+from segpaste.strategies.pastes import (
+    CONFIG_BYTES,
+    EXTRA_SLOTS,
+    PLAN_BYTES,
+    PasteCase,
+    draw_any_plan,
+    draw_config,
+    draw_source_rows,
+)
+from segpaste.strategies.samples import (
+    draw_padded_batch,
+    draw_samples,
+    panoptic_schemas,
+    readers,
+    with_names,
+)
+from segpaste.strategies.scenes import (
+    CHANNELS,
+    FRAME_BYTES,
+    IMAGE_DTYPES,
+    check_range,
+    draw_frame,
+)
+from segpaste.types import (
+    BatchCopyPasteConfig,
+    Modality,
+    PaddedBatchedDenseSample,
+    PanopticSchemaSpec,
+    PastePlan,
+)
+
+
+@st.composite
+def paste_configs(draw: st.DrawFn, schema: PanopticSchemaSpec | None = None) -> BatchCopyPasteConfig:
+    """Configurations, with ``panoptic`` iff there is a schema.
+
+    Args:
+        draw: supplied by Hypothesis.
+        schema: the class table, for priorities and stuff areas.
+    """
+    classes = 0 if schema is None else len(schema.classes)
+    return draw_config(draw(readers(CONFIG_BYTES + 2 * classes)), schema)
+
+
+@st.composite
+def paste_plans(
+    draw: st.DrawFn,
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample | None = None,
+    config: BatchCopyPasteConfig | None = None,
+) -> PastePlan:
+    """Plans over their whole legal range, most of which paste something.
+
+    Args:
+        draw: supplied by Hypothesis.
+        target: B samples.
+        source: the source view; the target batch itself if ``None``, and then no sample
+            is its own source unless it is alone.
+        config: bounds the count; the default configuration if ``None``.
+
+    Raises:
+        hypothesis.errors.InvalidArgument: on a source view without samples.
+    """
+    view = target if source is None else source
+    batch = target.batch_size
+    if batch:
+        with_names(lambda: check_range("source.batch_size", 1, "B_s", view.batch_size, 1))
+    rows = draw_source_rows(draw(readers(2 * batch)), batch, view.batch_size, view is target)
+    each = [draw(readers(PLAN_BYTES + view.max_instances)) for _ in range(batch)]
+    return draw_any_plan(each, target, view, config or BatchCopyPasteConfig(), rows)
+
+
+@st.composite
+def paste_cases(
+    draw: st.DrawFn,
+    modalities: Collection[Modality] | None = None,
+    *,
+    schema: PanopticSchemaSpec | None = None,
+    image_dtypes: Sequence[torch.dtype] = IMAGE_DTYPES,
+    channels: Sequence[int] = CHANNELS,
+    canvas: tuple[int, int] | None = None,
+    min_side: int = 1,
+    max_side: int = 16,
+    max_batch: int = 3,
+    max_instances: int = 4,
+    detection: bool = False,
+) -> PasteCase:
+    """Whole pastes: target, source, plan, configuration and seed.
+
+    The source is the target batch itself, or a view with other samples, another number
+    of them and of slots. Half of the plans are drawn by ``draw_plan`` from the seed, the
+    others over the whole legal range.
+
+    Args:
+        draw: supplied by Hypothesis.
+        modalities: as for :func:`~segpaste.strategies.dense_samples`, as are the others.
+        schema: the class table of samples and configuration; if ``None`` one is drawn,
+            and the configuration may have none.
+        image_dtypes: dtypes of the images.
+        channels: the numbers of channels to choose from.
+        canvas: (H, W), if fixed.
+        min_side: least H and W, if not.
+        max_side: greatest H and W, if not.
+        max_batch: most targets, and most samples of a source view.
+        max_instances: most objects drawn for a sample.
+        detection: rows have boxes and labels but no masks; for the image alone.
+
+    Raises:
+        hypothesis.errors.InvalidArgument: on limits that no case meets.
+    """
+    from segpaste.paste.plan import draw_plan
+
+    with_names(lambda: check_range("max_batch", 0, "max_batch", max_batch, 0))
+    with_names(lambda: check_range("max_instances", 0, "max_instances", max_instances, 0))
+    head = draw(readers(16))
+    with_schema = schema is not None or head.one_in(2)
+    by_seed = head.one_in(2)
+    batch = min(head.of((1,) * 7 + (2,) * 9 + (3,) * 3 + (0,)), max_batch)
+    # A batch of one is its own source only now and then: nothing can be pasted there.
+    intra_batch = head.one_in(2 if batch > 1 else 6)
+    sources = min(head.of((1, 1, 2, 3)), max(max_batch, 1))
+    source_camera = head.one_in(2)
+
+    table = schema or draw(
+        panoptic_schemas(capacity=max_instances + EXTRA_SLOTS, ignore_index=None if with_schema else 255)
+    )
+    rows = min(max_instances, table.max_instances_per_image)
+    slots = min(max_instances + EXTRA_SLOTS, table.max_instances_per_image)
+    reader = draw(readers(FRAME_BYTES))
+    frame = with_names(
+        lambda: draw_frame(
+            reader,
+            modalities=modalities,
+            schema=table,
+            image_dtypes=image_dtypes,
+            channels=channels,
+            canvas=canvas,
+            min_side=min_side,
+            max_side=max_side,
+            detection=detection,
+            reserve=slots,
+        )
+    )
+    config = draw(paste_configs(table if with_schema else None))
+    fewest = 0 if head.one_in(6) else min(1, rows)
+    target = draw_padded_batch(draw, frame, draw_samples(draw, frame, batch, batch, fewest, rows), slots)
+    if intra_batch:
+        source = target
+    else:
+        view = replace(frame, intrinsics=frame.metric or source_camera)
+        source = draw_padded_batch(
+            draw, view, draw_samples(draw, view, sources, sources, fewest, rows), slots
+        )
+    seed = draw(readers(8)).integer(0, 2**64 - 1)
+    if by_seed:
+        seeds = torch.tensor([to_int64((seed + b) % 2**64) for b in range(batch)], dtype=torch.int64)
+        source_idx = None
+        if not intra_batch:
+            reader = draw(readers(2 * batch))
+            source_idx = torch.tensor(draw_source_rows(reader, batch, sources, False), dtype=torch.int64)
+        plan = draw_plan(target, source, seeds, config, source_idx=source_idx)
+    else:
+        plan = draw(paste_plans(target, source, config))
+    case = PasteCase(target, source, plan, config, seed)
+    event("source: the target itself" if intra_batch else "source: a view of its own")
+    return case
