@@ -72,7 +72,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "PYTHON: got $$($(PYTHON) --version 2>&1), expected 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo "Installing into $(VENV) (torch with CUDA: about 5 GB, some minutes the first time)"
+	@echo "Installing into $(VENV), once (on Linux torch brings CUDA: about 3 GB to download, 6 GB on disk)"
 	@$(PIP_INSTALL) --editable '.[demo,test]' | $(PROGRESS)
 	@touch $@
 

@@ -1,6 +1,15 @@
 """The laws of dense-label augmentation: predicates, their registry, their reports."""
 
-from segpaste.invariants.check import assert_sample, check_padded, check_sample
+from segpaste.invariants.check import (
+    assert_metamorphic,
+    assert_paste,
+    assert_sample,
+    check_metamorphic,
+    check_padded,
+    check_paste,
+    check_sample,
+)
+from segpaste.invariants.metamorphic_case import MetamorphicCase
 from segpaste.invariants.registry import LAWS, Law, get_law, laws
 from segpaste.invariants.report import InvariantReport, InvariantViolation
 
@@ -9,8 +18,13 @@ __all__ = [
     "InvariantReport",
     "InvariantViolation",
     "Law",
+    "MetamorphicCase",
+    "assert_metamorphic",
+    "assert_paste",
     "assert_sample",
+    "check_metamorphic",
     "check_padded",
+    "check_paste",
     "check_sample",
     "get_law",
     "laws",

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import segpaste.invariants.sample_laws
 import segpaste.invariants.padded_laws
-import segpaste.invariants.sample_laws  # noqa: F401  laws enter the registry on import
-from segpaste.invariants.registry import laws
+import segpaste.invariants.paste_row_laws
+import segpaste.invariants.paste_pixel_laws
+import segpaste.invariants.audit_laws
+import segpaste.invariants.metamorphic_laws  # noqa: F401, I001  on import laws enter the registry, in this order
+from segpaste.invariants.metamorphic_case import MetamorphicCase
+from segpaste.invariants.paste_case import PasteCase
+from segpaste.invariants.registry import Law, laws
 from segpaste.invariants.report import InvariantReport, InvariantViolation
 from segpaste.invariants.sample_case import SampleCase
-from segpaste.types import DenseSample, PaddedBatchedDenseSample, PanopticSchema
+from segpaste.types import BatchAuditPacket, DenseSample, PaddedBatchedDenseSample, PanopticSchema
 
 
 def check_sample(
@@ -59,6 +65,54 @@ def check_padded(batch: PaddedBatchedDenseSample, *, only: str = "*") -> list[In
     return reports
 
 
+def check_paste(
+    before: DenseSample | PaddedBatchedDenseSample,
+    after: DenseSample | PaddedBatchedDenseSample,
+    audit: BatchAuditPacket | None = None,
+    *,
+    source: DenseSample | PaddedBatchedDenseSample | None = None,
+    schema: PanopticSchema | None = None,
+    only: str = "*",
+    index: int | None = None,
+) -> list[InvariantReport]:
+    """Judge one paste by every paste law.
+
+    Of the audit only plan and configuration are believed. With them and the source, the
+    paste is recomputed and every law is decided; without, U and the rows are inferred
+    from ids, labels and changed pixels, and what that leaves open is "not decidable".
+
+    Args:
+        before: the target; B = 1 if padded.
+        after: what came out; B = 1 if padded.
+        audit: what the augmentation says of it, B = 1, if it says anything.
+        source: the very sample pasted from (the plan's ``source_idx`` is not used).
+        schema: the class table; by default that of the audit's configuration.
+        only: glob of law names.
+        index: index of the sample in its batch, for the reports.
+
+    Returns:
+        One report per law, in the order of the catalogue.
+    """
+    case = PasteCase(before, after, audit, source, schema)
+    modalities = before.active_modalities() & after.active_modalities()
+    chosen = laws("paste", only)
+    if before.canvas_size != after.canvas_size:
+        return [_without_a_frame(law, before.canvas_size, after.canvas_size, index) for law in chosen]
+    return [law.judge(case, modalities, index) for law in chosen]
+
+
+def check_metamorphic(case: MetamorphicCase, *, only: str = "*") -> list[InvariantReport]:
+    """Run an augmentation several times and judge it by every metamorphic law.
+
+    An executor that raises has violated the law it was run for.
+
+    Returns:
+        One report per law, in the order of the catalogue.
+    """
+    modalities = case.target.active_modalities()
+    return [law.judge(case, modalities) for law in laws("metamorphic", only)]
+
+
 def assert_sample(
     sample: DenseSample | PaddedBatchedDenseSample,
     schema: PanopticSchema | None = None,
@@ -75,6 +129,32 @@ def assert_sample(
     raise_violations(check_sample(sample, schema, before=before, source=source, only=only))
 
 
+def assert_paste(
+    before: DenseSample | PaddedBatchedDenseSample,
+    after: DenseSample | PaddedBatchedDenseSample,
+    audit: BatchAuditPacket | None = None,
+    *,
+    source: DenseSample | PaddedBatchedDenseSample | None = None,
+    schema: PanopticSchema | None = None,
+    only: str = "*",
+) -> None:
+    """:func:`check_paste` that raises.
+
+    Raises:
+        InvariantViolation: if a law is violated; it carries the reports.
+    """
+    raise_violations(check_paste(before, after, audit, source=source, schema=schema, only=only))
+
+
+def assert_metamorphic(case: MetamorphicCase, *, only: str = "*") -> None:
+    """:func:`check_metamorphic` that raises.
+
+    Raises:
+        InvariantViolation: if a law is violated; it carries the reports.
+    """
+    raise_violations(check_metamorphic(case, only=only))
+
+
 def raise_violations(reports: Sequence[InvariantReport]) -> None:
     """Raise what the reports say is violated, all at once.
 
@@ -84,6 +164,14 @@ def raise_violations(reports: Sequence[InvariantReport]) -> None:
     wrong = [report for report in reports if not report.ok]
     if wrong:
         raise InvariantViolation(wrong)
+
+
+def _without_a_frame(
+    law: Law, was: tuple[int, int], now: tuple[int, int], index: int | None
+) -> InvariantReport:
+    if law.name == "paste.frame_kept":
+        return InvariantReport(law.name, "violated", f"canvas {now}, expected {was}", 1, sample=index)
+    return InvariantReport(law.name, "not_decidable", f"canvas {now}, was {was}", sample=index)
 
 
 def _weight(report: InvariantReport) -> int:

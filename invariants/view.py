@@ -96,16 +96,24 @@ class SampleView:
             masks=None if self.masks is None else _grown(self.masks, extra),
         )
 
-    def with_rows(self, where: list[int], slots: int) -> SampleView:
-        """The same sample with row n moved to slot ``where[n]`` of ``slots`` empty ones."""
-        index = torch.tensor(where, dtype=torch.int64, device=self.labels.device)
+    def with_rows(self, rows: list[int], where: list[int], slots: int) -> SampleView:
+        """The same sample with row ``rows[n]`` moved to slot ``where[n]`` of ``slots`` empty ones."""
+        device = self.labels.device
+        old, new = torch.tensor(rows, device=device), torch.tensor(where, device=device)
+
+        def moved(value: torch.Tensor) -> torch.Tensor:
+            out = torch.zeros((slots, *value.shape[1:]), dtype=value.dtype, device=device)
+            if rows:
+                out[new] = value[old]
+            return out
+
         return replace(
             self,
-            boxes=_scattered(self.boxes, index, slots),
-            labels=_scattered(self.labels, index, slots),
-            valid=_scattered(self.valid, index, slots),
-            ids=None if self.ids is None else _scattered(self.ids, index, slots),
-            masks=None if self.masks is None else _scattered(self.masks, index, slots),
+            boxes=moved(self.boxes),
+            labels=moved(self.labels),
+            valid=moved(self.valid),
+            ids=None if self.ids is None else moved(self.ids),
+            masks=None if self.masks is None else moved(self.masks),
         )
 
 
@@ -190,9 +198,3 @@ def _first(value: torch.Tensor | None) -> torch.Tensor | None:
 def _grown(value: torch.Tensor, extra: int) -> torch.Tensor:
     zeros = torch.zeros((extra, *value.shape[1:]), dtype=value.dtype, device=value.device)
     return torch.cat([value, zeros])
-
-
-def _scattered(value: torch.Tensor, index: torch.Tensor, slots: int) -> torch.Tensor:
-    out = torch.zeros((slots, *value.shape[1:]), dtype=value.dtype, device=value.device)
-    out[index] = value
-    return out

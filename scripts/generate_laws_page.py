@@ -13,7 +13,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "laws.md"
 SECTIONS = {
     "sample": ("Sample laws", "One output alone: `check_sample(sample)`."),
     "padded": ("Padded-batch laws", "A batch with row slots: `check_padded(batch)`."),
-    "paste": ("Paste laws", "Before, after, and what the paste says of itself: `check_paste(before, after)`."),
+    "paste": (
+        "Paste laws",
+        "Before, after, and what the paste says of itself: `check_paste(before, after)`.",
+    ),
     "metamorphic": ("Metamorphic laws", "Several runs of one paste: `check_metamorphic(case)`."),
 }
 INTRODUCTION = """# The laws

@@ -134,7 +134,11 @@ def paste_cases(
     source_camera = head.one_in(2)
 
     table = schema or draw(
-        panoptic_schemas(capacity=max_instances + EXTRA_SLOTS, ignore_index=None if with_schema else 255)
+        panoptic_schemas(
+            min_stuff=0 if head.one_in(8) else 1,
+            capacity=max_instances + EXTRA_SLOTS,
+            ignore_index=None if with_schema else 255,
+        )
     )
     rows = min(max_instances, table.max_instances_per_image)
     slots = min(max_instances + EXTRA_SLOTS, table.max_instances_per_image)
@@ -154,7 +158,7 @@ def paste_cases(
         )
     )
     config = draw(paste_configs(table if with_schema else None))
-    fewest = 0 if head.one_in(6) else min(1, rows)
+    fewest = 0 if head.one_in(8) else min(1, rows)
     target = draw_padded_batch(draw, frame, draw_samples(draw, frame, batch, batch, fewest, rows), slots)
     if intra_batch:
         source = target

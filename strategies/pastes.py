@@ -140,15 +140,26 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
                 )
             ),
             hflip_probability=choices.of((0.5, 0.0, 1.0)),
-            paste_prob=choices.of((1.0,) * 14 + (0.5, 0.0)),
+            paste_prob=choices.of((1.0,) * 30 + (0.5, 0.0)),
             k_range=choices.of(
-                ((1, 256),) * 8 + ((2, 256), (0, 256), (0, 3), (1, 1), (1, 2), (2, 3), (3, 3), (0, 0))
+                (
+                    *((1, 256),) * 16,
+                    *((2, 256),) * 4,
+                    (0, 256),
+                    (0, 3),
+                    (0, 0),
+                    (1, 1),
+                    (1, 1),
+                    (1, 2),
+                    (2, 3),
+                    (3, 3),
+                )
             ),
-            oversize_policy=choices.of((*("shrink",) * 5, "skip")),
+            oversize_policy=choices.of((*("shrink",) * 7, "skip")),
         ),
         panoptic=panoptic,
         min_area=choices.of((1, 1, 1, 2, 6, 30, 1_000_000)),
-        min_pasted_area=choices.of((1,) * 9 + (2, 6, 30)),
+        min_pasted_area=choices.of((1,) * 17 + (2, 4, 30)),
         min_residual_area_frac=choices.of((0.1, 0.0, 0.0, 0.5, 0.9, 1.0)),
         z_test=not choices.one_in(4),
     )
@@ -245,7 +256,7 @@ def _draw_row(
     most = config.placement.k_range[1]
     slots = source.max_instances
     few = min(most, slots + 1)
-    count = choices.of((0, *(few,) * 9, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
+    count = choices.of((0, *(few,) * 15, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
     order = choices.permutation(slots)
     mix_key = to_int64(choices.integer(0, 2**64 - 1))
     step, hflip, translate = _IDENTITY, False, (0, 0)
@@ -299,17 +310,28 @@ def _draw_translation(
     seen = _first_mask(source, config, s, order)
     if seen is None:
         return 0, 0
+    if hflip:
+        # From here on in the grid's own coordinates, which mirror last.
+        width_seen = _valid_width(source, s)
+        seen[:, :width_seen] = seen[:, :width_seen][:, ::-1]
+    shown_y, shown_x = (_is_shown(np.arange(size), step) for size in seen.shape)
+    if (seen & shown_y[:, None] & shown_x).any():
+        seen = seen & shown_y[:, None] & shown_x
     pixels = np.argwhere(seen)
     y, x = (int(v) for v in pixels[choices.integer(0, len(pixels) - 1)])
-    if hflip:
-        x = _valid_width(source, s) - 1 - x
-    onto_y, onto_x = choices.integer(0, height - 1), choices.integer(0, width - 1)
+    free = np.argwhere(_open_to_pastes(target, config, b))
+    onto_y, onto_x = (int(v) for v in free[choices.integer(0, len(free) - 1)]) if len(free) else (0, 0)
     return onto_y - _first_showing(y, step), onto_x - _first_showing(x, step)
 
 
-def _first_showing(pixel: int, step: int) -> int:
+def _first_showing(pixel: Any, step: int) -> Any:
     """The first target coordinate, untranslated, that shows this source pixel or a later one."""
     return -(-(pixel * 2**17) // step) // 2
+
+
+def _is_shown(pixel: np.ndarray, step: int) -> np.ndarray:
+    """Whether any target coordinate shows this source pixel."""
+    return ((2 * _first_showing(pixel, step) + 1) * step) >> 17 == pixel
 
 
 def _first_mask(
@@ -320,8 +342,19 @@ def _first_mask(
     schema: PanopticSchema | None = config.schema_spec
     for slot in order:
         if masks[slot].any() and (schema is None or schema.classes[labels[slot]] == "thing"):
-            return masks[slot]
+            return masks[slot].copy()
     return None
+
+
+def _open_to_pastes(target: PaddedBatchedDenseSample, config: BatchCopyPasteConfig, b: int) -> np.ndarray:
+    """Where neither padding nor *ignore* forbids a paste, ``[H, W]`` bool."""
+    fields = target.tensors()
+    free = np.ones(target.canvas_size, dtype=bool)
+    if "padding_mask" in fields:
+        free &= ~fields["padding_mask"][b, 0].numpy()
+    if "semantic_maps" in fields:
+        free &= fields["semantic_maps"][b].numpy() != config.ignore_index
+    return free
 
 
 def _valid_width(source: PaddedBatchedDenseSample, s: int) -> int:

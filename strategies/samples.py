@@ -7,6 +7,7 @@ drawn is well formed, and shrinks to one pixel, no instance, one colour.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -50,7 +51,7 @@ from segpaste.types import (
 
 T = TypeVar("T")
 
-_BLOCK = 32
+_BLOCK = 36
 _ONE_BLOCK = st.binary(min_size=_BLOCK, max_size=_BLOCK)
 
 
@@ -108,7 +109,7 @@ def dense_samples(
         detection=detection,
         reserve=reserve,
     )
-    sample = draw(scenes(frame, min_instances=low, max_instances=high)).sample()
+    sample = draw_one(draw, frame, low, high).sample()
     for label in sample_labels(sample, frame.ignore_index):
         event(label)
     return sample
@@ -144,7 +145,7 @@ def batches(
     )
     samples = draw_samples(draw, frame, min_batch, max_batch, low, high)
     # A batch of none still has a canvas and modalities: those of one that is cut off.
-    whole = BatchedDenseSample.from_samples(samples or [draw(scenes(frame, max_instances=0)).sample()])
+    whole = BatchedDenseSample.from_samples(samples or [draw_one(draw, frame, 0, 0).sample()])
     return whole if samples else BatchedDenseSample.from_padded(whole.to_padded(0).gather(slice(0, 0)))
 
 
@@ -279,10 +280,9 @@ def camera_intrinsics() -> st.SearchStrategy[CameraIntrinsics]:
     return readers(FRAME_BYTES).map(draw_camera)
 
 
-@st.composite
-def scenes(draw: st.DrawFn, frame: Frame, *, min_instances: int = 0, max_instances: int = 4) -> Scene:
-    """Scenes of one frame, each with its objects."""
-    shapes = draw_list(draw, readers(SHAPE_BYTES), min_instances, max_instances)
+def draw_one(draw: st.DrawFn, frame: Frame, low: int, high: int) -> Scene:
+    """Draw a scene of a frame with ``low`` to ``high`` objects."""
+    shapes = draw_list(draw, readers(SHAPE_BYTES), low, high)
     return draw_scene(draw(readers(SCENE_BYTES)), shapes, frame)
 
 
@@ -291,7 +291,7 @@ def draw_samples(
 ) -> list[DenseSample]:
     """Draw the samples of one batch."""
     with_names(lambda: check_range("min_batch", min_batch, "max_batch", max_batch, 0))
-    one = scenes(frame, min_instances=low, max_instances=high)
+    one = _scenes(frame, low, high)
     return [scene.sample() for scene in draw_list(draw, one, min_batch, max_batch)]
 
 
@@ -315,6 +315,7 @@ def draw_list(draw: st.DrawFn, elements: st.SearchStrategy[T], low: int, high: i
     return draw(st.lists(elements, min_size=draw(st.integers(low, high)), max_size=high))
 
 
+@lru_cache
 def readers(size: int) -> st.SearchStrategy[Choices]:
     """Readers of at least ``size`` bytes.
 
@@ -332,6 +333,11 @@ def with_names(check: Callable[[], T]) -> T:
         return check()
     except ValueError as error:
         raise InvalidArgument(str(error)) from None
+
+
+@st.composite
+def _scenes(draw: st.DrawFn, frame: Frame, low: int, high: int) -> Scene:
+    return draw_one(draw, frame, low, high)
 
 
 def _draw_limits(

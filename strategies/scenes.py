@@ -48,7 +48,7 @@ IMAGE_DTYPES = (torch.uint8, torch.float32)
 CHANNELS = (3, 1, 4)
 
 FRAME_BYTES = 16
-SCENE_BYTES = 96
+SCENE_BYTES = 72
 SHAPE_BYTES = 16
 
 INT32_MAX = 2**31 - 1
@@ -323,14 +323,15 @@ def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Sce
     level = choices.integer(0, 255)
     padded_image = choices.one_in(3)
 
+    half = (max(height, width) + 1) // 2
     # Semantic-only samples show things too; elsewhere they come from the shapes.
     labels = frame.stuff if panoptic else frame.stuff + frame.things
     bands = tuple(choices.of(labels) for _ in range(choices.integer(1, 3))) if labels else ()
     layout: Layout = choices.of(("rows", "columns", "blocks", "spot"))
     spot = _draw_rectangle(choices, rows, columns, 2)
     unlabelled = tuple(
-        _draw_rectangle(choices, height, width, max(height, width))
-        for _ in range(choices.of((0, 0, 0, 1, 2)))
+        _draw_rectangle(choices, height, width, choices.of((half, half, half, max(height, width))))
+        for _ in range(choices.of((0, 0, 0, 0, 1, 2)))
     )
     semantic_agrees = not choices.one_in(5) or panoptic
 
@@ -499,7 +500,7 @@ _FORMS: tuple[Form, ...] = ("box", "box", "box", "ellipse", "ellipse", "triangle
 
 def _draw_shape(choices: Choices, rows: int, columns: int, frame: Frame, last: Shape | None) -> Shape:
     extent = choices.integer(0, 7)
-    most = 1 if extent <= 1 else max(rows, columns)
+    most = 1 if extent == 0 else max(rows, columns)
     top, left, height, width = _draw_rectangle(choices, rows, columns, most)
     relation = choices.integer(0, 7)
     if extent == 7:
@@ -599,18 +600,22 @@ def _paint_shapes(shapes: Sequence[Shape], height: int, width: int) -> np.ndarra
     return masks
 
 
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(height)[:, None], np.arange(width)
+
+
 def _ellipse(height: int, width: int) -> np.ndarray:
-    y, x = np.ogrid[:height, :width]
+    y, x = _grid(height, width)
     return ((2 * y + 1 - height) * width) ** 2 + ((2 * x + 1 - width) * height) ** 2 <= (height * width) ** 2
 
 
 def _triangle(height: int, width: int) -> np.ndarray:
-    y, x = np.ogrid[:height, :width]
+    y, x = _grid(height, width)
     return x * height < (y + 1) * width
 
 
 def _split(height: int, width: int) -> np.ndarray:
-    y, x = np.ogrid[:height, :width]
+    y, x = _grid(height, width)
     along, size = (y, height) if height > width else (x, width)
     return np.broadcast_to((3 * along < size) | (3 * (size - 1 - along) < size), (height, width))
 
@@ -622,7 +627,7 @@ def _ring(height: int, width: int) -> np.ndarray:
 
 
 def _checker(height: int, width: int) -> np.ndarray:
-    y, x = np.ogrid[:height, :width]
+    y, x = _grid(height, width)
     return (y + x) % 2 == 0
 
 
@@ -686,7 +691,7 @@ def _bands(scene: Scene, height: int, width: int) -> np.ndarray:
     if not scene.bands:
         return np.full((height, width), scene.frame.ignore_index, dtype=np.int64)
     bands = np.array(scene.bands, dtype=np.int64)
-    y, x = np.ogrid[:height, :width]
+    y, x = _grid(height, width)
     if scene.layout == "rows":
         index = y * len(bands) // height
     elif scene.layout == "columns":
@@ -702,7 +707,7 @@ def _bands(scene: Scene, height: int, width: int) -> np.ndarray:
 
 def _depth(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = padding.shape
-    y, x = np.ogrid[:height, :width]
+    y, x = _grid(height, width)
     behind = scene.depth + scene.slope[0] * y + scene.slope[1] * x
     planes = np.array([0] + [s.depth for s in scene.shapes], dtype=np.int64)
     units = np.where(owner > 0, planes[owner], behind)
@@ -749,8 +754,8 @@ def _normals(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> np.ndarray
         vectors = np.stack(((words & 1023) - 512, (words >> 10 & 1023) - 512, -1 - (words >> 20 & 1023)))
     else:
         tilts = [(0, 0)] + [s.tilt if scene.normals == "tilted" else (0, 0) for s in scene.shapes]
-        vectors = np.array([(x, y, -4) for x, y in tilts], dtype=np.int64).T[:, owner.reshape(-1)]
-    unit = vectors / np.sqrt((vectors * vectors).sum(axis=0))
-    normals = unit.astype(np.float32).reshape(3, height, width)
+        vectors = np.array([(x, y, -4) for x, y in tilts], dtype=np.int64).T
+    unit = (vectors / np.sqrt((vectors * vectors).sum(axis=0))).astype(np.float32)
+    normals = unit.reshape(3, height, width) if scene.normals == "noise" else unit[:, owner]
     normals[:, padding | _holes(scene.normal_holes, scene.hole, scene.seed, padding.shape)] = 0
     return normals

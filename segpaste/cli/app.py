@@ -35,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except UsageError as error:
         return _fail(str(error), WRONG_USAGE)
     except Exception as error:
         # Typer's own errors come from click or from a copy inside typer, by version.
         message = getattr(error, "format_message", None)
         if type(error).__name__ == "Abort":
-            return _fail("interrupted; nothing was written", INTERRUPTED)
+            return _fail("interrupted", INTERRUPTED)
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error)
             return WRONG_USAGE

@@ -54,7 +54,7 @@ def run_verify(request: Request) -> int:
     try:
         return _run(request)
     except KeyboardInterrupt:
-        print("segpaste: interrupted; no report was written", file=sys.stderr)
+        print("segpaste: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 

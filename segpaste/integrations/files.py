@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from segpaste.integrations.errors import DataError
 
@@ -145,12 +146,13 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _open_image(path: Path, *, load: bool = True) -> ImageFile.ImageFile:
+    content = BytesIO(_read_bytes(path))  # not the file, which Pillow leaves open when it fails
     try:
-        image = Image.open(path)
+        image = Image.open(content)
         if load:
             image.load()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not readable as an image of a known format") from error
     except _BROKEN_IMAGE as error:
         raise DataError(f"{path}: not readable as an image: {error}") from error
     return image

@@ -100,7 +100,8 @@ def _depth(file: Path, encoding: DepthEncoding, size: tuple[int, ...]) -> tuple[
             f"{file}: got no valid depth, all {valid.size} pixels are marked invalid, expected some"
         )
     unit = 1 / float(np.median(values[valid])) if encoding.unit == "relative" else encoding.unit
-    depth = np.where(valid, values * unit, 0.0).astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        depth = np.where(valid, values * unit, 0.0).astype(np.float32)
     bad = valid & ~(np.isfinite(depth) & (depth > 0))
     if bad.any():
         raise DataError(

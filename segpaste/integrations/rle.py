@@ -16,7 +16,7 @@ def mask_of(segmentation: Any, height: int, width: int, where: str) -> np.ndarra
 
     Polygons are drawn by pycocotools, whose rasterisation defines COCO's masks. Run
     lengths are decoded here: pycocotools returns uninitialised memory where they are
-    shorter than the image.
+    shorter than the image, and warns under NumPy 2.
 
     Raises:
         DataError: on a polygon of fewer than three points or far outside the image, and
@@ -25,10 +25,10 @@ def mask_of(segmentation: Any, height: int, width: int, where: str) -> np.ndarra
     if isinstance(segmentation, dict):
         return _from_run_lengths(segmentation, height, width, where)
     if isinstance(segmentation, list) and segmentation:
-        # pycocotools' stubs know of one polygon only.
         polygons: Any = [_polygon(polygon, height, width, where) for polygon in segmentation]
-        drawn = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
-        return np.ascontiguousarray(drawn).astype(bool)
+        drawn: Any = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        runs = {"size": [height, width], "counts": drawn["counts"].decode("ascii")}
+        return _from_run_lengths(runs, height, width, where)
     raise DataError(f"{where}: got segmentation {_short(segmentation)}, expected polygons or run lengths")
 
 

@@ -19,8 +19,9 @@ SEGMENTATION_CLASSES = {
 SEGMENTATION_SCHEMA = PanopticSchemaSpec(classes={1: "thing", 2: "thing", 3: "stuff", 4: "stuff"})
 
 MOST_THINGS = 24
-_LEAST_REGION = 0.0005
-_THING_AREA = (0.001, 0.06)
+_LEAST_REGION = (0.0005, 30)
+_LEAST_THING = (0.001, 60)
+_MOST_THING = 0.06
 _LEAST_FILL = 0.35
 
 
@@ -37,11 +38,12 @@ def segment(
        scikit-image's form) of the three colour channels and, where there is depth, of
        the inverse depth as a fourth: 1 at the nearest 2 % of the valid pixels, 0 at
        infinity and where depth is invalid. Smoothing 1 pixel; the scale grows with the
-       image (200 at 640 x 480); regions below 0.05 % of the image are merged.
-    2. A region is a *thing* if it covers 0.1 % to 6 % of the image, touches at most one
-       border of it and fills at least 35 % of its box. The 24 largest are kept, in the
-       order of their first pixel; they are dark or bright objects (classes 1 and 2) by
-       whether their mean brightness is below the image's median.
+       image (200 at 640 x 480); regions below 0.05 % of the image or 30 pixels are merged.
+    2. A region is a *thing* if it covers 0.1 % (and 60 pixels) to 6 % of the image,
+       touches at most one border of it and fills at least 35 % of its box. The 24
+       largest are kept, in the order of their first pixel; they are dark or bright
+       objects (classes 1 and 2) by whether their mean brightness is below the image's
+       median.
     3. Regions too small for a thing that touch no border are void.
     4. The rest is *stuff*: class 3 in the upper half of the image, 4 in the lower.
 
@@ -71,7 +73,7 @@ def segment(
     borders = (
         (x0 == 0).astype(int) + (y0 == 0).astype(int) + (x1 == width).astype(int) + (y1 == height).astype(int)
     )
-    least, most = (fraction * total for fraction in _THING_AREA)
+    least, most = _pixels(_LEAST_THING, total), _MOST_THING * total
     fills = area >= _LEAST_FILL * (x1 - x0) * (y1 - y0)
     things = np.flatnonzero((area >= least) & (area <= most) & (borders <= 1) & fills)
     things = np.sort(things[np.argsort(-area[things], kind="stable")][:MOST_THINGS])
@@ -110,11 +112,17 @@ def _regions(brightness: np.ndarray, depth: np.ndarray | None, depth_valid: np.n
     with warnings.catch_warnings():
         # It asks whether four channels are meant; they are.
         warnings.simplefilter("ignore", RuntimeWarning)
-        regions = felzenszwalb(channels, scale=scale, sigma=1.0, min_size=max(1, int(_LEAST_REGION * total)))
+        regions = felzenszwalb(channels, scale=scale, sigma=1.0, min_size=_pixels(_LEAST_REGION, total))
     _, first, inverse_index = np.unique(regions, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
     return rank[inverse_index.reshape(regions.shape)]
+
+
+def _pixels(least: tuple[float, int], total: int) -> int:
+    """A fraction of the image, but never fewer than so many pixels."""
+    fraction, pixels = least
+    return max(pixels, int(fraction * total))
 
 
 def _unit_range(pixels: np.ndarray) -> np.ndarray:

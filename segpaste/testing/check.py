@@ -41,8 +41,9 @@ def check_augmentation(
             DenseSample`` or ``-> (DenseSample, BatchAuditPacket)`` with B = 1; if it has a
             parameter ``config`` it is given the drawn ``BatchCopyPasteConfig``. Or the name
             of a built-in executor, or ``"module:attribute"``. Without an audit, what was
-            pasted is inferred; what cannot be is reported as *not decidable*. The rows of
-            an audit are those of the returned sample.
+            pasted is inferred; what cannot be is reported as *not decidable*. An audit's K
+            are the row slots the target was padded to: its own rows first, the pasted ones
+            in the slots after them.
         modalities: the sets of modalities to draw, such as ``["instance+semantic"]`` or
             ``[{Modality.INSTANCE, Modality.SEMANTIC}]``; all 16 that a paste works on by
             default.

@@ -163,8 +163,8 @@ def _judge_executor(
         clock.lap("padded")
     for index in range(batch):
         before, result = example.target.select(index), after.select(index)
+        source = example.source.select(int(example.plan.source_idx[index]))
         if _any("paste", only):
-            source = example.source.select(int(example.plan.source_idx[index]))
             reports = check_paste(
                 before, result, audit.select(index), source=source, schema=schema, only=only
             )
@@ -173,7 +173,7 @@ def _judge_executor(
         sample = ragged(result)
         judgement.after.append(sample)
         if _any("sample", only):
-            reports = check_sample(sample, schema, before=ragged(before), only=only)
+            reports = check_sample(sample, schema, before=ragged(before), source=ragged(source), only=only)
             judgement.add([_of(report, index) for report in reports])
             clock.lap("sample")
 
@@ -198,7 +198,7 @@ def _judge_augmentation(
         judgement.add(check_paste(before, after, audit, source=donor, schema=schema, only=only))
         clock.lap("paste")
     if _any("sample", only):
-        judgement.add(check_sample(after, schema, before=before, only=only))
+        judgement.add(check_sample(after, schema, before=before, source=donor, only=only))
         clock.lap("sample")
 
 

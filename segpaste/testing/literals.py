@@ -31,7 +31,8 @@ _INTEGER_OF_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int6
 
 def tensor_code(tensor: torch.Tensor, indent: int = 0) -> str:
     """An expression equal to ``tensor`` in dtype, shape and bits; needs ``torch`` and,
-    for large ones, ``unpacked`` (see :data:`UNPACKED`)."""
+    for large ones, ``unpacked`` (see :data:`UNPACKED`).
+    """
     plain = tensor.as_subclass(torch.Tensor).detach().cpu().contiguous()
     dtype = str(plain.dtype)
     shape = tuple(plain.shape)

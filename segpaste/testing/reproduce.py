@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 from segpaste.testing.examples import Example
@@ -16,6 +17,7 @@ _TYPES = (
     "BatchedDenseSample",
     "CameraIntrinsics",
     "DenseSample",
+    "Modality",
     "PaddedBatchedDenseSample",
     "PanopticSchemaSpec",
     "PastePlan",
@@ -91,9 +93,12 @@ def _executor_body(
     elif kind == "sample":
         lines += [
             call,
-            f"before, result = (BatchedDenseSample.from_padded(b.select({sample})).to_samples()[0] "
-            "for b in (target, after))",
-            f'reports = check_sample(result, schema, before=before, only="{law}")',
+            f"b, s = {sample}, int(plan.source_idx[{sample}])",
+            "before, donor, result = (",
+            "    BatchedDenseSample.from_padded(batch.select(n)).to_samples()[0]",
+            "    for batch, n in ((target, b), (source, s), (after, b))",
+            ")",
+            f'reports = check_sample(result, schema, before=before, source=donor, only="{law}")',
         ]
     else:
         lines += [
@@ -144,7 +149,11 @@ def _augmentation_body(
             f'reports = check_metamorphic(case, only="{law}")',
         ]
     elif kind == "sample":
-        lines += [call, unpack, f'reports = check_sample(after, schema, before=target, only="{law}")']
+        lines += [
+            call,
+            unpack,
+            f'reports = check_sample(after, schema, before=target, source=donor, only="{law}")',
+        ]
     else:
         lines += [
             call,
@@ -234,7 +243,7 @@ def _imports(body: str) -> str:
             lines.append(f"from segpaste.integrations import {name}")
     if "draw_plan(" in body:
         lines.append("from segpaste.paste import draw_plan")
-    types = [n for n in _TYPES if n in body]
+    types = [n for n in _TYPES if re.search(rf"\b{n}\b", body)]
     if types:
         lines.append(f"from segpaste.types import {', '.join(types)}")
     text = "\n".join(lines) + "\n"

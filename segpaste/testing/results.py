@@ -186,7 +186,7 @@ class RunReport:
         return not any(t.failed for t in self.targets)
 
 
-class AugmentationViolation(InvariantViolation):  # noqa: N818  named after its parent
+class AugmentationViolation(InvariantViolation):
     """An augmentation violates laws; one line each, and how to see the whole of it.
 
     Attributes:

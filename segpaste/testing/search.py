@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
@@ -66,10 +67,8 @@ def smallest(
             best[:] = [example]  # Hypothesis only ever moves on to simpler ones
             raise _Found
 
-    try:
+    with suppress(_Found, _TimeUp, HypothesisException):
         look()
-    except (_Found, _TimeUp, HypothesisException):
-        pass
     return best[0] if best else None
 
 

@@ -27,7 +27,7 @@ class Panel:
 
     Attributes:
         picture: RGB.
-        legend: a colour (or None) and a text per line.
+        legend: a colour (or None) and a text per line; may be empty.
     """
 
     picture: Image.Image
@@ -87,12 +87,14 @@ def image_panel(sample: DenseSample, view: View, ids: Colours) -> Panel:
     picture = _framed(pixels.astype(np.uint8), sample, view)
     pen = ImageDraw.Draw(picture)
     places: list[tuple[float, float, float, float]] = []
+    crowded = len(names) > 8 and view.scale < 4
     for row, box in enumerate(_plain_array(sample.boxes)):
         x0, y0, x1, y1 = (float(v) * view.scale + _MARGIN for v in np.nan_to_num(box))
         places.append((x0, y0, x1, y1))
-        _dashed(pen, (x0, y0, x1 - 1, y1 - 1), ids[names[row]])
-    for row, (x0, y0, _, _) in enumerate(places):
-        _tag(pen, (x0, y0), str(names[row]), ids[names[row]], picture.size)
+        _dashed(pen, (x0, y0, x1 - 1, y1 - 1), ids[names[row]], 1 if crowded else 3)
+    for row, (x0, y0, x1, y1) in enumerate(places):
+        if not crowded or (x1 - x0 > 34 and y1 - y0 > 22):
+            _tag(pen, (x0, y0), _short(names[row]), ids[names[row]], picture.size)
     legend: list[LegendEntry] = []
     labels = sample.labels.tolist()
     for row, name in enumerate(names):
@@ -100,6 +102,11 @@ def image_panel(sample: DenseSample, view: View, ids: Colours) -> Panel:
         what = "id" if sample.instance_ids is not None else "row"
         legend.append((ids[name], f"{what} {name}: class {labels[row]}{area}"))
     return Panel(picture, _shortened(legend, "no rows"))
+
+
+def plain_panel(sample: DenseSample, view: View) -> Panel:
+    """The image with nothing drawn over it."""
+    return Panel(_framed(view.enlarge(_rgb(sample)), sample, view))
 
 
 def label_panel(values: torch.Tensor, sample: DenseSample, view: View, colours: Colours, empty: int) -> Panel:
@@ -163,7 +170,7 @@ def pixels_panel(sample: DenseSample, view: View, mask: torch.Tensor | None, tex
     large = view.enlarge(bad)
     pixels[large] = RED
     picture = _framed(pixels.astype(np.uint8), sample, view)
-    if bad.any() and view.scale < 4:
+    if 0 < bad.sum() * 200 < bad.size and view.scale < 4:
         rows, columns = np.nonzero(bad)
         x0, x1 = columns.min() * view.scale, (columns.max() + 1) * view.scale
         y0, y1 = rows.min() * view.scale, (rows.max() + 1) * view.scale
@@ -234,7 +241,9 @@ def _framed(pixels: np.ndarray, sample: DenseSample, view: View) -> Image.Image:
     return picture
 
 
-def _dashed(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], colour: Rgb) -> None:
+def _dashed(
+    pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], colour: Rgb, shadow: int
+) -> None:
     x0, y0, x1, y1 = box
     for start, end in (
         ((x0, y0), (x1, y0)),
@@ -252,7 +261,7 @@ def _dashed(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], co
                 )
                 for t in (at, stop)
             ]
-            pen.line(along, fill=(0, 0, 0), width=3)
+            pen.line(along, fill=(0, 0, 0), width=shadow)
             pen.line(along, fill=colour, width=1)
 
 
@@ -264,6 +273,12 @@ def _tag(
     y = float(np.clip(at[1] + 1, 0, size[1] - 14))
     pen.rectangle([x, y, x + width, y + 13], fill=(20, 20, 20), outline=colour)
     pen.text((x + 3, y + 1), text, fill=(255, 255, 255), font=font(11))
+
+
+def _short(name: int) -> str:
+    """An id as it fits into a small picture; the legend has all of it."""
+    text = str(name)
+    return text if len(text) <= 5 else f"..{text[-4:]}"
 
 
 def _write(pen: ImageDraw.ImageDraw, middle: tuple[float, float], text: str, size: int) -> None:

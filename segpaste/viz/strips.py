@@ -22,10 +22,12 @@ from segpaste.viz.panels import (
     label_panel,
     normals_panel,
     pixels_panel,
+    plain_panel,
     row_names,
 )
 
 _LINE = 15
+_PHOTOGRAPH = 64  # a larger canvas is shown once more with nothing drawn over it
 _GAP = 12
 _INK = (25, 25, 25)
 _FAINT = (100, 100, 100)
@@ -71,7 +73,7 @@ def draw_strip(
         raise ValueError("columns: got none, expected at least one")
     shown = [c.sample for c in columns if c.note is None] or [columns[0].sample]
     longest = max(max(c.sample.canvas_size) for c in columns)
-    side = side or (168 if longest <= 64 else 300)
+    side = side or (168 if longest <= _PHOTOGRAPH else 300)
     ids = Colours(row_names(shown) + _values(shown, "panoptic_map", without=0))
     classes = Colours(_values(shown, "semantic_map", without=ignore_index), pale=True)
     low, high = _depth_range(shown)
@@ -82,14 +84,20 @@ def draw_strip(
             grid.append((title, panels))
 
     views = [View.of(c.sample.canvas_size, side) for c in columns]
-    first: list[Panel | None] = []
-    for column, view in zip(columns, views, strict=True):
-        if column.note is not None:
-            first.append(pixels_panel(column.sample, view, column.pixels, column.note))
-        else:
-            first.append(image_panel(column.sample, view, ids))
-    line("image, masks and boxes", first)
     plain = [(c.sample if c.note is None else None, v) for c, v in zip(columns, views, strict=True)]
+    pixels = [
+        None if c.note is None else pixels_panel(c.sample, v, c.pixels, c.note)
+        for c, v in zip(columns, views, strict=True)
+    ]
+    labelled = [image_panel(s, v, ids) if s else None for s, v in plain]
+    if longest > _PHOTOGRAPH:
+        line(
+            "image",
+            [p or (plain_panel(s, v) if s else None) for p, (s, v) in zip(pixels, plain, strict=True)],
+        )
+        line("masks and boxes", labelled)
+    else:
+        line("image, masks and boxes", [p or q for p, q in zip(pixels, labelled, strict=True)])
     line(
         "semantic map",
         [

@@ -54,7 +54,9 @@ def random_case(seed: int, modalities: frozenset[Modality] | None = None, **want
     padding = wanted.get("padding", bool(rng.random() < 0.4))
     ignore_share = float(wanted.get("ignore_share", rng.choice([0.0, 0.0, 0.05])))
     args = (rng, modalities, canvas, dtype, metric, ignore_share)
-    target = random_sample(*args, k_t, padded=padding, fullness=float(wanted.get("fullness", rng.random() * 0.9)))
+    target = random_sample(
+        *args, k_t, padded=padding, fullness=float(wanted.get("fullness", rng.random() * 0.9))
+    )
     source = random_sample(*args, k_s, padded=padding, fullness=1.0)
     step = int(rng.choice([65536, 65536, 32768, 131072, 16384, 65535, 40000, 90001, 512, 262144]))
     plan = PastePlan(
@@ -156,7 +158,11 @@ def random_sample(
     if Modality.INSTANCE in modalities:
         fields["instance_masks"], fields["instance_ids"] = masks[None], ids[None]
     else:
-        fields |= {"boxes": 0 * fields["boxes"], "labels": 0 * labels[None], "instance_valid": valid[None] & False}
+        fields |= {
+            "boxes": 0 * fields["boxes"],
+            "labels": 0 * labels[None],
+            "instance_valid": valid[None] & False,
+        }
     if Modality.SEMANTIC in modalities:
         blocks = rng.choice([*STUFF, *STUFF, *(() if panoptic else THINGS)], (height, width))
         if rng.random() < 0.5:
