@@ -1,5 +1,6 @@
 """The laws of dense-label augmentation: predicates, their registry, their reports."""
 
+from segpaste.invariants.catalogue import LAW_MODULES
 from segpaste.invariants.check import (
     assert_metamorphic,
     assert_paste,
@@ -15,6 +16,7 @@ from segpaste.invariants.report import InvariantReport, InvariantViolation
 
 __all__ = [
     "LAWS",
+    "LAW_MODULES",
     "InvariantReport",
     "InvariantViolation",
     "Law",

@@ -28,7 +28,9 @@ def union_is_true(case: PasteCase) -> Finding:
         return not_applicable("no audit")
     told = case.audit.paste_union[0]
     if case.expected is not None:
-        return case.if_pasted(by_pixels(told != case.expected.union, "in the audit's union or in U, not in both"))
+        return case.if_pasted(
+            by_pixels(told != case.expected.union, "in the audit's union or in U, not in both")
+        )
     if case.after.masks is None:
         return case.undecided()
     found = by_pixels(told != case.claimed, "in the audit's union or in a pasted mask, not in both")
@@ -55,7 +57,9 @@ def rows_are_true(case: PasteCase) -> Finding:
         if told is None:
             continue
         slots = told.shape[1]
-        if slots > want.shape[0] or bool((want[slots:] != want.new_full((), -1 if name == "row_source" else 0)).any()):
+        if slots > want.shape[0] or bool(
+            (want[slots:] != want.new_full((), -1 if name == "row_source" else 0)).any()
+        ):
             return violated(f"{name} has {slots} entries, expected {want.shape[0]}")
         wrong = (told[0] != want[:slots]).nonzero().flatten().tolist()
         if wrong:
@@ -70,13 +74,17 @@ def warped_is_true(case: PasteCase) -> Finding:
     In the wild: validity of the source before its rescaling, where a depth has overflowed.
     """
     audit = case.audit
-    told = {} if audit is None else {
-        "image": audit.warped_images,
-        "semantic": audit.warped_semantic_maps,
-        "depth": audit.warped_depth,
-        "depth_valid": audit.warped_depth_valid,
-        "normals": audit.warped_normals,
-    }
+    told = (
+        {}
+        if audit is None
+        else {
+            "image": audit.warped_images,
+            "semantic": audit.warped_semantic_maps,
+            "depth": audit.warped_depth,
+            "depth_valid": audit.warped_depth_valid,
+            "normals": audit.warped_normals,
+        }
+    )
     told = {name: value[0] for name, value in told.items() if value is not None}
     if audit is None or not told:
         return not_applicable("the audit has no warped fields")

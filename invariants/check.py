@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import segpaste.invariants.sample_laws
-import segpaste.invariants.padded_laws
-import segpaste.invariants.paste_row_laws
-import segpaste.invariants.paste_pixel_laws
-import segpaste.invariants.audit_laws
-import segpaste.invariants.metamorphic_laws  # noqa: F401, I001  on import laws enter the registry, in this order
 from segpaste.invariants.metamorphic_case import MetamorphicCase
 from segpaste.invariants.paste_case import PasteCase
 from segpaste.invariants.registry import Law, laws
@@ -41,7 +35,7 @@ def check_sample(
         index: index of the sample in its batch, for the reports.
 
     Returns:
-        One report per law, in the order of the catalogue.
+        One report per law, ordered by name.
     """
     case = SampleCase(sample, schema, before, source)
     modalities = sample.active_modalities()
@@ -91,7 +85,7 @@ def check_paste(
         index: index of the sample in its batch, for the reports.
 
     Returns:
-        One report per law, in the order of the catalogue.
+        One report per law, ordered by name.
     """
     case = PasteCase(before, after, audit, source, schema)
     modalities = before.active_modalities() & after.active_modalities()
@@ -107,7 +101,7 @@ def check_metamorphic(case: MetamorphicCase, *, only: str = "*") -> list[Invaria
     An executor that raises has violated the law it was run for.
 
     Returns:
-        One report per law, in the order of the catalogue.
+        One report per law, ordered by name.
     """
     modalities = case.target.active_modalities()
     return [law.judge(case, modalities) for law in laws("metamorphic", only)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from segpaste.invariants.masks import areas, covered_by, tight_boxes
+from segpaste.invariants.masks import areas, covered_by, not_empty, tight_boxes
 from segpaste.invariants.view import SampleView
 from segpaste.invariants.warp import Warped, identity_grid, sampling_grid, warp_at
 from segpaste.paste.rng import philox_words
@@ -99,7 +99,7 @@ def eligible_slots(source: SampleView, config: BatchCopyPasteConfig) -> torch.Te
     """4.1: ``[K_s]`` bool, source slots that may be pasted at all."""
     if source.masks is None:
         return torch.zeros_like(source.valid)
-    eligible = source.valid & source.masks.flatten(1).any(dim=1)
+    eligible = source.valid & not_empty(source.masks)
     schema = config.schema_spec
     if schema is not None:
         kinds = [schema.classes.get(label) == "thing" for label in source.labels.tolist()]
@@ -260,9 +260,7 @@ def _rows_after(target: SampleView, union: torch.Tensor, config: BatchCopyPasteC
     if target.panoptic is not None:
         void = covered_by(left[dropped])
     left[dropped] = False
-    return _RowsAfter(
-        left, former, remaining, touched, dropped, tight_boxes(left).to(torch.float32), void
-    )
+    return _RowsAfter(left, former, remaining, touched, dropped, tight_boxes(left).to(torch.float32), void)
 
 
 def _priorities(labels: torch.Tensor, config: BatchCopyPasteConfig) -> torch.Tensor:

@@ -19,7 +19,8 @@ def align_by_identity(
     added ones.
 
     Args:
-        before, after: the samples.
+        before: the target.
+        after: the output.
         source: what was pasted, if known.
         renumbered: whether a row under a new id may be a survivor: only if nothing else
             can be meant, that is, same label, same mask, the picture in it unchanged
@@ -101,7 +102,9 @@ def _known_by_value(before: SampleView, after: SampleView) -> dict[int, int]:
     """Rows without masks: known by box and label."""
     where: dict[int, int] = {}
     for k in _used(after):
-        alike = (before.boxes == after.boxes[k]).all(dim=1) & (before.labels == after.labels[k]) & before.valid
+        alike = (
+            (before.boxes == after.boxes[k]).all(dim=1) & (before.labels == after.labels[k]) & before.valid
+        )
         there = [then for then in alike.nonzero().flatten().tolist() if then not in where.values()]
         if there:
             where[k] = there[0]

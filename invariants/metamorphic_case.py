@@ -155,9 +155,7 @@ def _same_tensors(
     return HELD
 
 
-def _where_they_differ(
-    name: str, got: torch.Tensor, want: torch.Tensor, what: str, batched: bool
-) -> Finding:
+def _where_they_differ(name: str, got: torch.Tensor, want: torch.Tensor, what: str, batched: bool) -> Finding:
     wrong = differs(got, want)
     where = wrong.nonzero()[0].tolist()
     index = tuple(where)

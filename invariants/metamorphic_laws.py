@@ -84,7 +84,9 @@ def inputs_not_mutated(case: MetamorphicCase) -> Finding:
         return first_violation(
             same_output(target, case.target, "target after the run"),
             same_output(source, case.source, "source after the run"),
-            HELD if torch.equal(plan.order, executor.plan.order) else violated("plan.order changed by the run"),
+            HELD
+            if torch.equal(plan.order, executor.plan.order)
+            else violated("plan.order changed by the run"),
         )
     if case.augment is None or _no_samples(case):
         return not_applicable("nothing to run")
@@ -191,10 +193,11 @@ def mirror_everything(case: MetamorphicCase) -> Finding:
     height, width = case.target.canvas_size
     source_width = _valid_widths(executor.source)[executor.plan.source_idx]
     step = executor.plan.step
-    exact = (step % 512 == 0) & (step % (1 << 17) != 0) & ((source_width << 16) % step == 0)
-    exact &= _valid_widths(executor.target) == width
     if _class_mix(case):
-        exact &= source_width == width
+        exact = source_width == width
+    else:
+        exact = (step % 512 == 0) & (step % (1 << 17) != 0) & ((source_width << 16) % step == 0)
+    exact = exact & (_valid_widths(executor.target) == width)
     chosen = exact.nonzero().flatten()
     if chosen.numel() == 0:
         return not_exercised("no sample whose mirrored paste is exact")
@@ -255,6 +258,8 @@ def larger_target_capacity(case: MetamorphicCase) -> Finding:
     slots = case.target.max_instances + ADDED_SLOTS
     if schema is not None and slots > schema.max_instances_per_image:
         return not_exercised("the schema allows no more slots")
+    if _largest_id(case.target) + slots >= 2**31:
+        return not_exercised("the ids leave no room for more slots")
     chosen = torch.tensor(_not_bound(executor), dtype=torch.int64, device=case.target.images.device)
     if chosen.numel() == 0:
         return not_exercised("capacity binds in every sample")
@@ -369,7 +374,7 @@ def count_zero_is_identity(case: MetamorphicCase) -> Finding:
 
 @register("metamorphic.round_trip_padded", "metamorphic")
 def round_trip_padded(case: MetamorphicCase) -> Finding:
-    """padded -> ragged -> padded is the identity on batches whose used slots come first.
+    """A padded batch -> ragged -> padded is the identity on batches whose used slots come first.
 
     In the wild: metric_depth lost on the way.
     """
@@ -379,7 +384,7 @@ def round_trip_padded(case: MetamorphicCase) -> Finding:
 
 @register("metamorphic.round_trip_samples", "metamorphic")
 def round_trip_samples(case: MetamorphicCase) -> Finding:
-    """batch -> samples -> batch is the identity.
+    """A batch -> samples -> batch is the identity.
 
     In the wild: fields that one of two containers does not know.
     """
@@ -393,20 +398,22 @@ def round_trip_samples(case: MetamorphicCase) -> Finding:
 
 @register("metamorphic.round_trip_dict", "metamorphic")
 def round_trip_dict(case: MetamorphicCase) -> Finding:
-    """sample -> dict -> sample is the identity.
+    """A sample -> dict -> sample is the identity.
 
     In the wild: None written as an empty tensor and read back as one.
     """
     findings: list[Finding] = []
     for index in range(case.target.batch_size):
         sample = dense(case.target, index)
-        findings.append(same_sample(DenseSample.from_dict(sample.to_dict()), sample, f"sample {index} as dict"))
+        findings.append(
+            same_sample(DenseSample.from_dict(sample.to_dict()), sample, f"sample {index} as dict")
+        )
     return first_violation(*findings) if findings else not_exercised("no samples")
 
 
 @register("metamorphic.round_trip_coco_rle", "metamorphic", Modality.INSTANCE)
 def round_trip_coco_rle(case: MetamorphicCase) -> Finding:
-    """mask -> COCO RLE -> mask is the identity, and RLE agrees on area and box.
+    """A mask -> COCO RLE -> mask is the identity, and RLE agrees on area and box.
 
     In the wild: row-major bytes handed to an encoder that reads columns.
     """
@@ -446,7 +453,7 @@ def _bystander(case: MetamorphicCase, names: tuple[str, ...]) -> Finding:
 
 
 def _without(batch: PaddedBatchedDenseSample, names: tuple[str, ...]) -> PaddedBatchedDenseSample:
-    changes: dict[str, None | bool] = dict.fromkeys(names)
+    changes: dict[str, bool | None] = dict.fromkeys(names)
     if "depth" in names:
         changes["metric_depth"] = False
     return with_fields(batch, **changes)
@@ -493,8 +500,15 @@ def _renaming(executor: Executor) -> dict[int, int]:
             known |= set(batch.semantic_maps.unique().tolist())
     classes = sorted(known - {ignore})
     if len(classes) == 1:
-        return {classes[0]: next(c for c in (classes[0] + 1, classes[0] + 2) if c != ignore)}
+        only = classes[0]
+        return {only: next(c for c in (only + 1, only + 2, only - 1) if c != ignore and 0 <= c < 2**31)}
     return dict(zip(classes, reversed(classes), strict=True))
+
+
+def _largest_id(batch: PaddedBatchedDenseSample) -> int:
+    fields = batch.tensors()
+    present = [fields[name] for name in ("instance_ids", "panoptic_maps") if name in fields]
+    return max((int(ids.max()) for ids in present if ids.numel()), default=-1)
 
 
 def _valid_widths(batch: PaddedBatchedDenseSample) -> torch.Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from segpaste.invariants.masks import areas
+from segpaste.invariants.bits import bits
+from segpaste.invariants.masks import covered_by, not_empty
 from segpaste.invariants.registry import register
 from segpaste.invariants.report import HELD, Finding, by_pixels, by_rows, not_applicable, not_exercised
 from segpaste.invariants.sample_laws import no_border
@@ -25,15 +26,14 @@ def unused_slots_zero(batch: PaddedBatchedDenseSample) -> Finding:
     dirty = torch.zeros_like(unused)
     names: list[str] = []
     for name in ("boxes", "labels", "instance_ids", "instance_masks"):
-        if name in fields:
-            found = unused & (fields[name][0].flatten(1) != 0).any(dim=1) if fields[name].ndim > 2 else (
-                unused & (fields[name][0] != 0)
-            )
-            names += [name] if bool(found.any()) else []
-            dirty |= found
-    return by_rows(
-        dirty.nonzero().flatten().tolist(), [f"unused, and not 0 in {', '.join(names)}; expected 0 everywhere"]
-    )
+        value = fields.get(name)
+        if value is None:
+            continue
+        rows = not_empty(value[0]) if name == "instance_masks" else _not_zero(value[0])
+        names += [name] if bool((unused & rows).any()) else []
+        dirty |= unused & rows
+    message = f"unused, and not 0 in {', '.join(names)}; expected 0 everywhere"
+    return by_rows(dirty.nonzero().flatten().tolist(), [message])
 
 
 @register("padded.used_slots_painted", "padded", Modality.INSTANCE)
@@ -46,7 +46,7 @@ def used_slots_painted(batch: PaddedBatchedDenseSample) -> Finding:
     used = fields["instance_valid"][0]
     if not bool(used.any()):
         return not_exercised("no used slot")
-    empty = used & (areas(fields["instance_masks"][0]) == 0)
+    empty = used & ~not_empty(fields["instance_masks"][0])
     return by_rows(empty.nonzero().flatten().tolist(), ["used, with a mask of 0 pixels; expected 1 or more"])
 
 
@@ -76,5 +76,10 @@ def masks_off_padding(batch: PaddedBatchedDenseSample) -> Finding:
     if not bool(used.any()):
         return HELD
     on_padding = fields["instance_masks"][0][used] & padding[0, 0]
-    rows = used.nonzero().flatten()[on_padding.flatten(1).any(dim=1)].tolist()
-    return by_rows(rows, ["mask on padding, expected none"], on_padding.any(dim=0))
+    rows = used.nonzero().flatten()[not_empty(on_padding)].tolist()
+    return by_rows(rows, ["mask on padding, expected none"], covered_by(on_padding))
+
+
+def _not_zero(rows: torch.Tensor) -> torch.Tensor:
+    # Bits, so that a -0 counts as something.
+    return (bits(rows) != 0).reshape(rows.shape[0], -1).any(dim=1)

@@ -90,7 +90,9 @@ class PasteCase:
         if not self.given_after.ragged:
             return before.with_slots(self.given_after.slots)
         audit = self.audit
-        told = None if audit is None else audit.row_source if audit.row_source is not None else audit.row_dropped
+        told = (
+            None if audit is None else audit.row_source if audit.row_source is not None else audit.row_dropped
+        )
         if told is not None:
             return before.with_slots(told.shape[1])
         extra = 0 if self.given_source is None else self.given_source.slots

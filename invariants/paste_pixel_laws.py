@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from segpaste.invariants.bits import pixels_differ, same
+from segpaste.invariants.bits import pixels_differ
 from segpaste.invariants.inferred import changed_pixels
 from segpaste.invariants.masks import depth_of_cover
 from segpaste.invariants.paste_case import PasteCase, exercised
@@ -260,7 +260,7 @@ def bijection(case: PasteCase) -> Finding:
 
 @register("panoptic.fresh_ids", "paste", PANOPTIC)
 def panoptic_fresh_ids(case: PasteCase) -> Finding:
-    """z on the n-th pasted row is max_prev + 1 + n; without a plan: an id nobody had.
+    """On the n-th pasted row z is max_prev + 1 + n; without a plan: an id nobody had.
 
     In the wild: raw source ids painted into the map, merging two objects.
     """
@@ -304,7 +304,7 @@ def stuff_threshold(case: PasteCase) -> Finding:
 
 @register("semantic.single_class", "paste", PANOPTIC)
 def single_class(case: PasteCase) -> Finding:
-    """y is constant on every pasted mask: the row's label.
+    """On every pasted mask y is constant: the row's label.
 
     In the wild: the source's semantic map copied with its own holes and neighbours.
     """

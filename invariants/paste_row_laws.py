@@ -46,7 +46,7 @@ def identity_preserved(case: PasteCase) -> Finding:
 
 @register("instance.masks_minus_union", "paste", INSTANCE)
 def masks_minus_union(case: PasteCase) -> Finding:
-    """M_out = M \\ U for every row that survives.
+    """M_out = M & ~U for every row that survives.
 
     In the wild: originals never trimmed at all (Ultralytics CopyPaste, 180 of 200).
     """
@@ -100,7 +100,9 @@ def small_area_dropped(case: PasteCase) -> Finding:
     """
     config = case.config
     # Without a configuration only this much is sure: min_area is at least 1.
-    min_area, fraction = (1, 0) if config is None else (config.min_area, to_q16(config.min_residual_area_frac))
+    min_area, fraction = (
+        (1, 0) if config is None else (config.min_area, to_q16(config.min_residual_area_frac))
+    )
     offending: list[int] = []
     messages: list[str] = []
     for k in case.trimmed:
@@ -221,10 +223,12 @@ def within_capacity(case: PasteCase) -> Finding:
             rows = len(case.survivors) + pasted
             return violated(f"{rows} rows, expected at most max_instances_per_image = {limit}")
         return not_decidable("no plan: the number of rows asked for is unknown")
-    capacity = case.capacity
-    limit = min(int(case.plan.count[0]), capacity)
+    capacity, most = case.capacity, case.config.placement.k_range[1]
+    limit = min(int(case.plan.count[0]), capacity, most)
     if pasted > limit:
-        return violated(f"{pasted} rows pasted, expected at most {limit} (capacity {capacity})")
+        return violated(
+            f"{pasted} rows pasted, expected at most {limit} (capacity {capacity}, k_range up to {most})"
+        )
     if not case.given_after.ragged and not case.given_before.ragged:
         slots = (case.given_before.slots, case.given_after.slots)
         if slots[0] != slots[1]:
@@ -288,7 +292,9 @@ def drops_exactly_by_threshold(case: PasteCase) -> Finding:
     if expected is None:
         masks = present(case.before.masks)
         harmless = [k for k in case.gone if not bool((masks[k] & case.claimed).any())]
-        found = by_rows(harmless, (f"dropped, and no pixel of its {int(masks[k].sum())} lost" for k in harmless))
+        found = by_rows(
+            harmless, (f"dropped, and no pixel of its {int(masks[k].sum())} lost" for k in harmless)
+        )
         return not_decidable("no configuration: the thresholds are unknown") if found is HELD else found
     dropped = expected.row_dropped.tolist()
     former, left = expected.former.tolist(), expected.remaining.tolist()
@@ -359,7 +365,9 @@ def winner_by_priority_and_order(case: PasteCase) -> Finding:
     for position, slot in zip(expected.pasted, slots, strict=True):
         found |= (masks[slot] != (expected.winner == position)) & contested
     return exercised(
-        by_pixels(found, "not in the mask of the row that wins it"), bool(contested.any()), "no contested pixel"
+        by_pixels(found, "not in the mask of the row that wins it"),
+        bool(contested.any()),
+        "no contested pixel",
     )
 
 
@@ -384,4 +392,3 @@ def _id(ids: torch.Tensor | None, k: int) -> int | None:
 
 def _numbers(values: list[float]) -> str:
     return "(" + ", ".join(f"{v:g}" for v in values) + ")"
-

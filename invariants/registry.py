@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -61,16 +61,19 @@ class Law:
 
 
 LAWS: dict[str, Law] = {}
-"""Every law by name, in the order of the catalogue."""
+"""Every law by name."""
+
+_KINDS: tuple[Kind, ...] = ("sample", "padded", "paste", "metamorphic")
 
 
 def laws(kind: Kind | None = None, only: str = "*") -> list[Law]:
-    """The laws of one kind (all by default) whose names match the glob ``only``."""
-    return [
+    """The laws of one kind (all by default) whose names match the glob ``only``, by kind and name."""
+    chosen = [
         law
         for law in LAWS.values()
         if (kind is None or law.kind == kind) and fnmatch.fnmatchcase(law.name, only)
     ]
+    return sorted(chosen, key=lambda law: (_KINDS.index(law.kind), law.name))
 
 
 def get_law(name: str) -> Law:
@@ -119,8 +122,4 @@ def add(law: Law) -> None:
 def _paragraphs(doc: str) -> tuple[str, str]:
     paragraphs = [" ".join(p.split()) for p in doc.split("\n\n")]
     wild = [p.removeprefix("In the wild:").strip() for p in paragraphs if p.startswith("In the wild:")]
-    return paragraphs[0], _joined(wild)
-
-
-def _joined(lines: Iterable[str]) -> str:
-    return " ".join(lines)
+    return paragraphs[0], " ".join(wild)

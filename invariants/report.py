@@ -47,7 +47,7 @@ class InvariantReport:
         return f"[{self.name}] {where}{self.message or self.status.replace('_', ' ')}"
 
 
-class InvariantViolation(AssertionError):
+class InvariantViolation(AssertionError):  # noqa: N818  the name says what it is: no error of the program
     """One or more laws are violated; one line each.
 
     Attributes:
@@ -101,7 +101,7 @@ def by_pixels(offending: torch.Tensor, what: str) -> Finding:
         what: says what is wrong there and what was expected; the message adds how many
             pixels of how many and the first of them.
     """
-    count = int(offending.sum())
+    count = int(torch.count_nonzero(offending))
     if count == 0:
         return HELD
     x, y = first_pixel(offending)
@@ -111,13 +111,17 @@ def by_pixels(offending: torch.Tensor, what: str) -> Finding:
 
 def by_rows(rows: Iterable[int], messages: Iterable[str], mask: torch.Tensor | None = None) -> Finding:
     """Held if ``rows`` is empty, else violated by them; one message a row, the first is shown."""
-    offending = tuple(rows)
+    offending = list(rows)
     if not offending:
         return HELD
     first = next(iter(messages))
     more = f" (and {len(offending) - 1} more rows)" if len(offending) > 1 else ""
     return Finding(
-        "violated", f"row {offending[0]}: {first}{more}", count=len(offending), mask=mask, rows=offending
+        "violated",
+        f"row {offending[0]}: {first}{more}",
+        count=len(offending),
+        mask=mask,
+        rows=tuple(offending),
     )
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from segpaste.invariants.bits import pixels_differ, same
-from segpaste.invariants.masks import tight_boxes
+from segpaste.invariants.masks import covered_by, tight_boxes
 from segpaste.invariants.view import SampleView, view_of
 from segpaste.types import DenseSample, PaddedBatchedDenseSample, PanopticSchema
 
@@ -139,7 +139,7 @@ class SampleCase:
             if new is None:
                 continue
             if field == "masks":
-                changed |= (new & ~self.inherited).any(dim=0)
+                changed |= covered_by(new & ~self.inherited)
             elif old is None:
                 changed |= True
             else:

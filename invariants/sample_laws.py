@@ -40,7 +40,8 @@ def shapes_agree(case: SampleCase) -> Finding:
         if isinstance(sample, DenseSample):
             DenseSample.unchecked(**sample.to_dict())
         else:
-            type(sample)(**sample.tensors(), metric_depth=sample.metric_depth)
+            fields: dict[str, Any] = {**sample.tensors()}
+            type(sample)(**fields, metric_depth=sample.metric_depth)
     except (TypeError, ValueError) as error:
         return violated(str(error))
     return HELD

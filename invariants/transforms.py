@@ -62,9 +62,7 @@ def mirrored(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
     return with_fields(batch, **changes)
 
 
-def relabelled(
-    batch: PaddedBatchedDenseSample, table: Mapping[int, int]
-) -> PaddedBatchedDenseSample:
+def relabelled(batch: PaddedBatchedDenseSample, table: Mapping[int, int]) -> PaddedBatchedDenseSample:
     """Classes renamed by ``table`` in rows and semantic map; what it lacks stays."""
     fields = batch.tensors()
     labels = torch.where(fields["instance_valid"], _renamed(fields["labels"], table), fields["labels"])
@@ -112,9 +110,7 @@ def with_longer_order(plan: PastePlan, extra: int) -> PastePlan:
     """The plan for a source with ``extra`` more slots, drawn before all the others."""
     slots = plan.order.shape[1]
     added = torch.arange(slots, slots + extra, dtype=torch.int64, device=plan.order.device)
-    return replace(
-        plan, order=torch.cat([added.expand(plan.batch_size, extra), plan.order], dim=1)
-    )
+    return replace(plan, order=torch.cat([added.expand(plan.batch_size, extra), plan.order], dim=1))
 
 
 def without_rows(batch: PaddedBatchedDenseSample, ignore: int) -> PaddedBatchedDenseSample:

@@ -157,9 +157,7 @@ class _Taps:
     weight: tuple[torch.Tensor, ...]
 
 
-def _axis(
-    length: int, shift: int, step: int, valid: int, *, flipped: bool, device: torch.device
-) -> Axis:
+def _axis(length: int, shift: int, step: int, valid: int, *, flipped: bool, device: torch.device) -> Axis:
     place = torch.arange(length, dtype=torch.int64, device=device)
     u = (2 * (place - shift) + 1) * step
     near = u >> 17
@@ -240,7 +238,9 @@ def _normals(normals: torch.Tensor, taps: _Taps, nearest: torch.Tensor, flipped:
     return unit
 
 
-def _weighted(values: list[torch.Tensor], weights: tuple[torch.Tensor, ...] | list[torch.Tensor]) -> torch.Tensor:
+def _weighted(
+    values: list[torch.Tensor], weights: tuple[torch.Tensor, ...] | list[torch.Tensor]
+) -> torch.Tensor:
     """``(v00 w00 + v01 w01) + (v10 w10 + v11 w11)`` in float64; a term of weight 0 is +0."""
     terms = [
         torch.where(weight > 0, value.to(torch.float64) * weight.to(torch.float64), 0.0)

@@ -10,6 +10,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 from segpaste.paste.rng import to_int64
+from segpaste.strategies.hard_cases import case_labels
 from segpaste.strategies.pastes import (
     CONFIG_BYTES,
     EXTRA_SLOTS,
@@ -178,5 +179,6 @@ def paste_cases(
     else:
         plan = draw(paste_plans(target, source, config))
     case = PasteCase(target, source, plan, config, seed)
-    event("source: the target itself" if intra_batch else "source: a view of its own")
+    for label in case_labels(case):
+        event(label)
     return case

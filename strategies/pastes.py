@@ -275,7 +275,7 @@ def _draw_row(
 
 
 def _draw_step(choices: Choices) -> int:
-    kind = choices.integer(0, 11)
+    kind = choices.integer(0, 12)
     fine = choices.integer(-20_000, 20_000)
     power = choices.integer(0, 24)
     if kind <= 4:
@@ -284,7 +284,9 @@ def _draw_step(choices: Choices) -> int:
         return _IDENTITY + fine
     if kind <= 8:
         return _IDENTITY // 3 + fine
-    return 3 * _IDENTITY + fine if kind == 9 else _IDENTITY // 8 if kind == 10 else 2**power
+    if kind <= 10:
+        return (3 if kind == 9 else 5) * _IDENTITY + fine
+    return _IDENTITY // 8 if kind == 11 else 2**power
 
 
 def _draw_translation(

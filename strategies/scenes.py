@@ -56,7 +56,7 @@ DEPTH_UNIT = 256
 """Depths are integers over this, so exact in float32."""
 
 # Streams of a scene's noise seed.
-_IMAGE, _DEPTH, _HOLES, _GARBAGE, _NORMALS = range(5)
+_IMAGE, _DEPTH, _NORMALS = range(3)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -318,7 +318,7 @@ def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Sce
     palettes: list[Palette] = ["constant", "ramp", "noise", "noise", "provenance"]
     if frame.float_image:
         palettes.append("wide")
-    overlap = choices.one_in(2) and not panoptic
+    overlap = choices.of((False, True, True, True)) and not panoptic
     palette = choices.of(palettes)
     level = choices.integer(0, 255)
     padded_image = choices.one_in(3)
@@ -711,12 +711,15 @@ def _depth(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> tuple[np.nda
     behind = scene.depth + scene.slope[0] * y + scene.slope[1] * x
     planes = np.array([0] + [s.depth for s in scene.shapes], dtype=np.int64)
     units = np.where(owner > 0, planes[owner], behind)
+    noise = np.zeros(units.size, dtype=np.uint32)
+    if scene.rough or scene.holes == "noise" or scene.garbage == "mixed":
+        noise = random_words(scene.seed, _DEPTH, units.size)
     if scene.rough:
-        units = units + (random_words(scene.seed, _DEPTH, units.size) & 63).reshape(units.shape)
+        units = units + (noise & 63).reshape(units.shape)
     depth = np.ldexp((units / DEPTH_UNIT).astype(np.float32), scene.depth_exponent)
-    valid = ~(_holes(scene.holes, scene.hole, scene.seed, padding.shape) | padding)
+    valid = ~(_holes(scene.holes, scene.hole, noise >> 6, padding.shape) | padding)
     if scene.garbage != "kept":
-        depth[~valid] = _garbage(scene, valid.size)[~valid.reshape(-1)]
+        depth[~valid] = _garbage(scene.garbage, noise >> 16)[~valid.reshape(-1)]
     return depth[None], valid[None]
 
 
@@ -730,16 +733,16 @@ _GARBAGE_VALUES: dict[str, np.float32] = {
 }
 
 
-def _garbage(scene: Scene, count: int) -> np.ndarray:
-    if scene.garbage == "mixed":
+def _garbage(kind: Garbage, noise: np.ndarray) -> np.ndarray:
+    if kind == "mixed":
         values = np.array([*_GARBAGE_VALUES.values(), -np.inf, -0.0], dtype=np.float32)
-        return values[random_words(scene.seed, _GARBAGE, count) % len(values)]
-    return np.full(count, _GARBAGE_VALUES[scene.garbage], dtype=np.float32)
+        return values[noise % len(values)]
+    return np.full(noise.shape, _GARBAGE_VALUES[kind], dtype=np.float32)
 
 
-def _holes(kind: Holes, hole: Rectangle, seed: int, shape: tuple[int, ...]) -> np.ndarray:
+def _holes(kind: Holes, hole: Rectangle, noise: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if kind == "noise":
-        return (random_words(seed, _HOLES, shape[0] * shape[1]) % 8 == 0).reshape(shape)
+        return (noise & 7 == 0).reshape(shape)
     holes = np.full(shape, kind == "all")
     if kind == "rectangle":
         top, left, tall, wide = hole
@@ -749,13 +752,17 @@ def _holes(kind: Holes, hole: Rectangle, seed: int, shape: tuple[int, ...]) -> n
 
 def _normals(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> np.ndarray:
     height, width = padding.shape
+    words = np.zeros(owner.size, dtype=np.uint32)
+    if "noise" in (scene.normals, scene.normal_holes):
+        words = random_words(scene.seed, _NORMALS, owner.size)
     if scene.normals == "noise":
-        words = random_words(scene.seed, _NORMALS, owner.size).astype(np.int64)
-        vectors = np.stack(((words & 1023) - 512, (words >> 10 & 1023) - 512, -1 - (words >> 20 & 1023)))
+        parts = (words & 511, words >> 9 & 511, words >> 18 & 511)
+        x, y, z = (part.astype(np.float64) for part in parts)
+        vectors = np.stack((x - 256, y - 256, -1 - z))
     else:
         tilts = [(0, 0)] + [s.tilt if scene.normals == "tilted" else (0, 0) for s in scene.shapes]
-        vectors = np.array([(x, y, -4) for x, y in tilts], dtype=np.int64).T
+        vectors = np.array([(x, y, -4.0) for x, y in tilts]).T
     unit = (vectors / np.sqrt((vectors * vectors).sum(axis=0))).astype(np.float32)
     normals = unit.reshape(3, height, width) if scene.normals == "noise" else unit[:, owner]
-    normals[:, padding | _holes(scene.normal_holes, scene.hole, scene.seed, padding.shape)] = 0
+    normals[:, padding | _holes(scene.normal_holes, scene.hole, words >> 27, padding.shape)] = 0
     return normals

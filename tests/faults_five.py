@@ -116,7 +116,7 @@ def _paste(
     if config.schema_spec is not None:
         slots = min(slots, config.schema_spec.max_instances_per_image)
     view = BatchedDenseSample.from_samples([target]).to_padded(slots)
-    source = BatchedDenseSample.from_samples([donor]).to_padded(max(1, len(donor)))
+    source = BatchedDenseSample.from_samples([donor]).to_padded(len(donor))
     first = torch.zeros(1, dtype=torch.int64)
     plan = draw_plan(view, source, torch.tensor([to_int64(seed)]), config, source_idx=first)
     after, audit = apply_reference(view, source, plan, config)

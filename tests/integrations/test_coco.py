@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -173,8 +173,8 @@ def test_the_class_table_makes_room_for_the_fullest_image(coco: CocoFolder) -> N
 def test_run_lengths_decode_as_pycocotools_encodes(rows: list[list[bool]]) -> None:
     mask = np.array(rows)
     height, width = mask.shape
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    compressed = {"size": [height, width], "counts": bytes(encoded["counts"]).decode("ascii")}
+    encoded: Any = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    compressed = {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
     assert np.array_equal(mask_of(compressed, height, width, "test"), mask)
     flat = mask.T.ravel()
     changes = np.flatnonzero(np.diff(np.concatenate([[False], flat]).astype(np.int8)))
@@ -186,8 +186,8 @@ def test_long_run_lengths_decode_as_pycocotools_encodes() -> None:
     mask = np.zeros((400, 300), bool)
     mask[3:390, 40:250] = True
     mask[100:120, 60:200] = False
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    compressed = {"size": [400, 300], "counts": bytes(encoded["counts"]).decode("ascii")}
+    encoded: Any = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    compressed = {"size": [400, 300], "counts": encoded["counts"].decode("ascii")}
     assert np.array_equal(mask_of(compressed, 400, 300, "test"), mask)
 
 

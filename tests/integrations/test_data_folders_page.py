@@ -18,7 +18,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_example_prints_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(blocks("python")[1], str(PAGE), "exec"), {})
+    exec(compile(blocks("python")[0], str(PAGE), "exec"), {})
     assert capsys.readouterr().out == blocks("text")[0]
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from segpaste.integrations import DataSet, load_data
+from segpaste.invariants import check_sample
 from segpaste.types import LEGAL_MODALITY_SETS, Modality, check_against_schema
 
 MAPS = Path(__file__).parents[1] / "data_maps"
@@ -46,6 +47,15 @@ def test_every_sample_is_well_formed(folder: str, sets_of: SetsOf) -> None:
             assert sample.canvas_size == data.canvas_size
             if sample.instance_masks is not None:
                 assert bool(sample.instance_masks.flatten(1).any(dim=1).all())
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_sample_law_holds(folder: str, sets_of: SetsOf) -> None:
+    for data in sets_of(folder).values():
+        for name, sample in zip(data.names, data.samples, strict=True):
+            reports = check_sample(sample, data.schema)
+            assert [f"{name}: {report}" for report in reports if not report.ok] == []
+            assert sum(report.status == "held" for report in reports) >= 4
 
 
 def test_coco128_counts(sets_of: SetsOf) -> None:

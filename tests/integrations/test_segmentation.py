@@ -15,6 +15,7 @@ import torch
 from segpaste.integrations import DataError, demo_photographs
 from segpaste.integrations import segmentation as segmentation_module
 from segpaste.integrations.segmentation import MOST_THINGS, SEGMENTATION_SCHEMA, segment
+from segpaste.invariants import check_sample
 from segpaste.types import BatchedDenseSample, Modality, check_against_schema
 
 pytest.importorskip("skimage", reason="the segmentation is scikit-image's")
@@ -103,6 +104,7 @@ def test_demo_photographs_are_complete_and_offline(monkeypatch: pytest.MonkeyPat
         for sample in data.samples:
             sample.validate()
             check_against_schema(sample, data.schema)
+            assert [report for report in check_sample(sample, data.schema) if not report.ok] == []
             assert len(sample) >= 5
             assert sample.semantic_map is not None
             assert {3, 4} <= set(sample.semantic_map.unique().tolist())

@@ -1,0 +1,24 @@
+"""The modules of the laws. Importing this one fills the registry, once."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from segpaste.invariants import (
+    audit_laws,
+    metamorphic_laws,
+    padded_laws,
+    paste_pixel_laws,
+    paste_row_laws,
+    sample_laws,
+)
+
+LAW_MODULES: tuple[ModuleType, ...] = (
+    sample_laws,
+    padded_laws,
+    paste_row_laws,
+    paste_pixel_laws,
+    audit_laws,
+    metamorphic_laws,
+)
+"""Where the laws of each kind are written."""
