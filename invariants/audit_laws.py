@@ -18,6 +18,19 @@ from segpaste.invariants.report import (
 )
 
 
+@register("audit.plan_fits", "paste")
+def plan_fits(case: PasteCase) -> Finding:
+    """The audit's plan and configuration can be applied to this target and this source.
+
+    In the wild: an audit of the previous batch; metric and relative depth mixed.
+    """
+    if case.plan is None or case.config is None:
+        return not_applicable("the audit has no plan and configuration")
+    if case.given_source is None:
+        return case.undecided()
+    return violated(case.misfit) if case.misfit else HELD
+
+
 @register("audit.union_is_true", "paste")
 def union_is_true(case: PasteCase) -> Finding:
     """The audit's paste union is U.

@@ -79,7 +79,8 @@ def check_paste(
         before: the target; B = 1 if padded.
         after: what came out; B = 1 if padded.
         audit: what the augmentation says of it, B = 1, if it says anything.
-        source: the very sample pasted from (the plan's ``source_idx`` is not used).
+        source: the very sample pasted from (the plan's ``source_idx`` is not used); row n
+            of a ``DenseSample`` is slot n of the plan.
         schema: the class table; by default that of the audit's configuration.
         only: glob of law names.
         index: index of the sample in its batch, for the reports.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -303,33 +304,34 @@ def normals_take_no_part(case: MetamorphicCase) -> Finding:
 
 @register("metamorphic.depth_takes_no_part", "metamorphic", Modality.DEPTH)
 def depth_takes_no_part(case: MetamorphicCase) -> Finding:
-    """Without depth, everything else comes out the same where depth hides nothing.
-
-    That is: z_test is off, or no target pixel has a valid depth.
+    """Without the z-test and without depth, everything else comes out as without the z-test.
 
     In the wild: validity used as a mask of the whole paste.
     """
-    config = case.config
-    if config is not None and config.z_test and bool(_field(case.target, "depth_valid").any()):
-        return not_exercised("the z-test is on and the target has depth")
-    return _bystander(case, ("depth", "depth_valid"))
+    if case.config is None:
+        return NO_EXECUTOR
+    config = case.config.model_copy(update={"z_test": False})
+    return _bystander(replace(case, config=config), ("depth", "depth_valid"))
 
 
 @register("metamorphic.semantic_takes_no_part", "metamorphic", Modality.SEMANTIC, Modality.INSTANCE)
 def semantic_takes_no_part(case: MetamorphicCase) -> Finding:
-    """Without a semantic map, everything else comes out the same where it gates nothing.
-
-    That is: there is no panoptic map, no schema and no ignore label.
+    """Without schema, ignore labels and semantic map, everything else comes out as with the map.
 
     In the wild: a missing semantic map filled in with class 0.
     """
-    config = case.config
-    if case.target.panoptic_maps is not None or (config is not None and config.panoptic is not None):
-        return not_exercised("a panoptic map or a schema")
-    maps = (_field(case.target, "semantic_maps"), _field(case.source, "semantic_maps"))
-    if any(bool((m == DEFAULT_IGNORE).any()) for m in maps):
-        return not_exercised("the ignore label gates")
-    return _bystander(case, ("semantic_maps",))
+    if case.target.panoptic_maps is not None:
+        return not_applicable("a panoptic map needs the semantic one")
+    if case.config is None:
+        return NO_EXECUTOR
+    labelled = {DEFAULT_IGNORE: 0}
+    plain = replace(
+        case,
+        target=relabelled(case.target, labelled),
+        source=relabelled(case.source, labelled),
+        config=case.config.model_copy(update={"panoptic": None}),
+    )
+    return _bystander(plain, ("semantic_maps",))
 
 
 # --- nothing to paste ----------------------------------------------------------------
@@ -348,7 +350,8 @@ def empty_source_is_identity(case: MetamorphicCase) -> Finding:
         return first_violation(same_output(out, case.target, "empty source"), _told_nothing(told))
     if case.augment is None or _no_samples(case):
         return not_applicable("nothing to run")
-    empty = without_rows(case.source, DEFAULT_IGNORE)
+    ignore = DEFAULT_IGNORE if case.config is None else case.config.ignore_index
+    empty = without_rows(case.source, ignore)
     donor = dense(empty, min(1, empty.batch_size - 1))
     return same_sample(
         case.augment(case.target_sample(), donor, case.seed), case.target_sample(), "empty donor"
@@ -417,8 +420,6 @@ def round_trip_coco_rle(case: MetamorphicCase) -> Finding:
 
     In the wild: row-major bytes handed to an encoder that reads columns.
     """
-    from pycocotools import mask as rle
-
     seen = False
     for index in range(case.target.batch_size):
         sample = dense(case.target, index)
@@ -426,13 +427,24 @@ def round_trip_coco_rle(case: MetamorphicCase) -> Finding:
             continue
         seen = True
         masks = sample.instance_masks.as_subclass(torch.Tensor).cpu().numpy()
-        codes = rle.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
-        decoded = rle.decode(codes).transpose(2, 0, 1).astype(bool)
+        decoded, area = _through_rle(masks)
         if not np.array_equal(decoded, masks):
             return violated(f"sample {index}: {int((decoded != masks).sum())} mask pixels differ")
-        if rle.area(codes).tolist() != masks.sum(axis=(1, 2)).tolist():
-            return violated(f"sample {index}: RLE areas {rle.area(codes).tolist()} differ from the masks'")
+        if area != masks.sum(axis=(1, 2)).tolist():
+            return violated(f"sample {index}: RLE areas {area} differ from the masks'")
     return HELD if seen else not_exercised("no rows")
+
+
+def _through_rle(masks: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """``[N, H, W]`` bool encoded and decoded again, and the areas its codes have."""
+    from pycocotools import mask as rle
+
+    with warnings.catch_warnings():
+        # NumPy 2 complains of the way pycocotools hands over its own buffers.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        codes = rle.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
+        decoded = rle.decode(codes).transpose(2, 0, 1).astype(bool)
+        return decoded, np.asarray(rle.area(codes)).tolist()
 
 
 # --- helpers -------------------------------------------------------------------------
@@ -535,7 +547,3 @@ def _told_nothing(audit: BatchAuditPacket) -> Finding:
     if _painted(audit):
         return violated(f"the audit's union has {int(audit.paste_union.sum())} pixels, expected 0")
     return HELD
-
-
-def _field(batch: PaddedBatchedDenseSample, name: str) -> torch.Tensor:
-    return batch.tensors()[name]

@@ -70,17 +70,34 @@ class PasteCase:
         """Why the paste cannot be recomputed."""
         known = {"plan": self.plan, "configuration": self.config, "source": self.given_source}
         missing = [name for name, value in known.items() if value is None]
-        return f"no {', '.join(missing)} to recompute the paste from"
+        if missing:
+            return f"no {', '.join(missing)} to recompute the paste from"
+        return f"the paste cannot be recomputed: {self.misfit}"
 
     def undecided(self) -> Finding:
         """Nothing was found wrong, and nothing was proved."""
         return not_decidable(self.why_unknown)
 
-    @cached_property
+    @property
+    def misfit(self) -> str:
+        """Why the plan cannot be applied to target and source; empty if it can, or is unknown."""
+        return self._recomputation[1]
+
+    @property
     def _recomputed(self) -> ExpectedPaste | None:
+        return self._recomputation[0]
+
+    @cached_property
+    def _recomputation(self) -> tuple[ExpectedPaste | None, str]:
         if self.plan is None or self.config is None or self.given_source is None:
-            return None
-        return expect_paste(self._roomy_before(), self.given_source, self.plan, self.config)
+            return None, ""
+        source = self.given_source
+        if source.ragged:  # row n of a sample without slots is slot n of the plan
+            source = source.with_slots(self.plan.order.shape[1])
+        try:
+            return expect_paste(self._roomy_before(), source, self.plan, self.config), ""
+        except ValueError as error:
+            return None, str(error)
 
     def _roomy_before(self) -> SampleView:
         """The target with the slots it had when it was pasted into."""

@@ -216,7 +216,10 @@ def ids_are_rows(case: SampleCase) -> Finding:
         return by_pixels(stray, f"the panoptic id {_value_at(stray, case.view.panoptic)} is no row's")
     seen = set(present(case.view.panoptic).unique().tolist())
     ids = present(case.view.ids).tolist()
-    lost = [k for k in case.rows if ids[k] not in seen and not case.untouched(k)]
+    lost = [k for k in case.rows if ids[k] not in seen]
+    if lost and case.before is not None and case.before.panoptic is not None:
+        then = set(case.before.panoptic.unique().tolist())
+        lost = [k for k in lost if ids[k] in then or not case.untouched(k)]
     return _judged_rows(case, lost, [f"id {ids[k]} is nowhere in the panoptic map" for k in lost[:1]])
 
 

@@ -125,7 +125,7 @@ def paste_cases(
 
     with_names(lambda: check_range("max_batch", 0, "max_batch", max_batch, 0))
     with_names(lambda: check_range("max_instances", 0, "max_instances", max_instances, 0))
-    head = draw(readers(16))
+    head = draw(readers(8))
     with_schema = schema is not None or head.one_in(2)
     by_seed = head.one_in(2)
     batch = min(head.of((1,) * 7 + (2,) * 9 + (3,) * 3 + (0,)), max_batch)
@@ -141,7 +141,7 @@ def paste_cases(
             ignore_index=None if with_schema else 255,
         )
     )
-    rows = min(max_instances, table.max_instances_per_image)
+    most = min(max_instances, table.max_instances_per_image)
     slots = min(max_instances + EXTRA_SLOTS, table.max_instances_per_image)
     reader = draw(readers(FRAME_BYTES))
     frame = with_names(
@@ -159,25 +159,25 @@ def paste_cases(
         )
     )
     config = draw(paste_configs(table if with_schema else None))
-    fewest = 0 if head.one_in(8) else min(1, rows)
-    target = draw_padded_batch(draw, frame, draw_samples(draw, frame, batch, batch, fewest, rows), slots)
+    fewest = 0 if head.one_in(8) else min(1, most)
+    target = draw_padded_batch(draw, frame, draw_samples(draw, frame, batch, batch, fewest, most), slots)
     if intra_batch:
         source = target
     else:
         view = replace(frame, intrinsics=frame.metric or source_camera)
         source = draw_padded_batch(
-            draw, view, draw_samples(draw, view, sources, sources, fewest, rows), slots
+            draw, view, draw_samples(draw, view, sources, sources, fewest, most), slots
         )
     seed = draw(readers(8)).integer(0, 2**64 - 1)
+    rows = draw_source_rows(draw(readers(2 * max_batch)), batch, source.batch_size, intra_batch)
+    # Drawn in any case, so that a case with a plan of its own is no longer than others.
+    each = [draw(readers(PLAN_BYTES + max_instances + EXTRA_SLOTS)) for _ in range(batch)]
     if by_seed:
         seeds = torch.tensor([to_int64((seed + b) % 2**64) for b in range(batch)], dtype=torch.int64)
-        source_idx = None
-        if not intra_batch:
-            reader = draw(readers(2 * batch))
-            source_idx = torch.tensor(draw_source_rows(reader, batch, sources, False), dtype=torch.int64)
+        source_idx = None if intra_batch else torch.tensor(rows, dtype=torch.int64)
         plan = draw_plan(target, source, seeds, config, source_idx=source_idx)
     else:
-        plan = draw(paste_plans(target, source, config))
+        plan = draw_any_plan(each, target, source, config, rows)
     case = PasteCase(target, source, plan, config, seed)
     for label in case_labels(case):
         event(label)

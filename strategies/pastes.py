@@ -27,11 +27,12 @@ from segpaste.types import (
     PastePlan,
 )
 
-SCHEMA_BYTES = 32
-CONFIG_BYTES = 32
-PADDING_BYTES = 32
-PLAN_BYTES = 64
-"""Bytes enough for what their name says; a plan needs one more for every source slot."""
+SCHEMA_BYTES = 8
+CONFIG_BYTES = 16
+PADDING_BYTES = 16
+PLAN_BYTES = 32
+"""Bytes enough for what their name says; a schema takes three more and a configuration two
+more for every class, a plan one more for every source slot."""
 
 EXTRA_SLOTS = 4
 """The most slots that drawn padded batches have beyond their fullest sample."""
@@ -117,6 +118,30 @@ def draw_schema(
 
 def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCopyPasteConfig:
     """Read a configuration: placements, thresholds from nothing to everything, both policies."""
+    placement = BatchedPlacementConfig(
+        scale_range=choices.of(
+            (
+                *((0.5, 2.0), (0.5, 2.0), (1.0, 1.0), (1.0, 1.0), (0.5, 0.5), (2.0, 2.0)),
+                *((0.3, 0.7), (0.6, 1.1), (1.5, 9.0), (1 / 256, 256.0)),
+            )
+        ),
+        hflip_probability=choices.of((0.5, 0.0, 1.0)),
+        paste_prob=choices.of((1.0,) * 30 + (0.5, 0.0)),
+        k_range=choices.of(
+            (
+                *(((1, 256),) * 16),
+                *(((2, 256),) * 4),
+                *((0, 256), (0, 3), (0, 0), (1, 1), (1, 1), (1, 2), (2, 3), (3, 3)),
+            )
+        ),
+        oversize_policy=choices.of((*("shrink",) * 7, "skip")),
+    )
+    scalars: dict[str, Any] = {
+        "min_area": choices.of((1, 1, 1, 2, 6, 30, 1_000_000)),
+        "min_pasted_area": choices.of((1,) * 17 + (2, 4, 30)),
+        "min_residual_area_frac": choices.of((0.1, 0.0, 0.0, 0.5, 0.9, 1.0)),
+        "z_test": not choices.one_in(4),
+    }
     panoptic = None
     if schema is not None:
         panoptic = PanopticPasteConfig(
@@ -131,38 +156,7 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
             stuff_policy=choices.of(("revert", "ignore")),
             debug_assert_bijection=choices.one_in(4),
         )
-    return BatchCopyPasteConfig(
-        placement=BatchedPlacementConfig(
-            scale_range=choices.of(
-                (
-                    *((0.5, 2.0), (0.5, 2.0), (1.0, 1.0), (1.0, 1.0), (0.5, 0.5), (2.0, 2.0)),
-                    *((0.3, 0.7), (0.6, 1.1), (1.5, 9.0), (1 / 256, 256.0)),
-                )
-            ),
-            hflip_probability=choices.of((0.5, 0.0, 1.0)),
-            paste_prob=choices.of((1.0,) * 30 + (0.5, 0.0)),
-            k_range=choices.of(
-                (
-                    *((1, 256),) * 16,
-                    *((2, 256),) * 4,
-                    (0, 256),
-                    (0, 3),
-                    (0, 0),
-                    (1, 1),
-                    (1, 1),
-                    (1, 2),
-                    (2, 3),
-                    (3, 3),
-                )
-            ),
-            oversize_policy=choices.of((*("shrink",) * 7, "skip")),
-        ),
-        panoptic=panoptic,
-        min_area=choices.of((1, 1, 1, 2, 6, 30, 1_000_000)),
-        min_pasted_area=choices.of((1,) * 17 + (2, 4, 30)),
-        min_residual_area_frac=choices.of((0.1, 0.0, 0.0, 0.5, 0.9, 1.0)),
-        z_test=not choices.one_in(4),
-    )
+    return BatchCopyPasteConfig(placement=placement, panoptic=panoptic, **scalars)
 
 
 def draw_padded(
@@ -257,13 +251,22 @@ def _draw_row(
     slots = source.max_instances
     few = min(most, slots + 1)
     count = choices.of((0, *(few,) * 15, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
-    order = choices.permutation(slots)
     mix_key = to_int64(choices.integer(0, 2**64 - 1))
-    step, hflip, translate = _IDENTITY, False, (0, 0)
-    if Modality.INSTANCE in source.active_modalities():
-        hflip = choices.one_in(2)
-        step = _draw_step(choices)
-        translate = _draw_translation(choices, target, source, config, b, s, order, step, hflip)
+    hflip, step, move = choices.one_in(2), _draw_step(choices), choices.integer(0, 9)
+    far = choices.of((2**24, -(2**24)))
+    wide = choices.of(((far, 0), (0, far), (far, far)))
+    height, width = target.canvas_size
+    near = choices.integer(0, 2 * height) - height, choices.integer(0, 2 * width) - width
+    words = tuple(choices.integer(0, 2**12 - 1) for _ in range(2))
+    order = choices.permutation(slots)
+    if Modality.INSTANCE not in source.active_modalities():
+        step, hflip, translate = _IDENTITY, False, (0, 0)
+    elif move <= 1:
+        translate = (0, 0)
+    elif move >= 8:
+        translate = near if move == 8 else wide
+    else:
+        translate = _onto_target(words, target, source, config, b, s, order, step, hflip)
     return {
         "step": step,
         "translate": translate,
@@ -289,8 +292,8 @@ def _draw_step(choices: Choices) -> int:
     return _IDENTITY // 8 if kind == 11 else 2**power
 
 
-def _draw_translation(
-    choices: Choices,
+def _onto_target(
+    words: tuple[int, ...],
     target: PaddedBatchedDenseSample,
     source: PaddedBatchedDenseSample,
     config: BatchCopyPasteConfig,
@@ -300,15 +303,7 @@ def _draw_translation(
     step: int,
     hflip: bool,
 ) -> tuple[int, int]:
-    height, width = target.canvas_size
-    kind = choices.integer(0, 9)
-    if kind <= 1:
-        return 0, 0
-    if kind == 8:
-        return choices.integer(0, 2 * height) - height, choices.integer(0, 2 * width) - width
-    if kind == 9:
-        far = choices.of((2**24, -(2**24)))
-        return choices.of(((far, 0), (0, far), (far, far)))
+    """A translation that shows a pixel of the first row to be pasted on an open pixel of the target."""
     seen = _first_mask(source, config, s, order)
     if seen is None:
         return 0, 0
@@ -320,9 +315,9 @@ def _draw_translation(
     if (seen & shown_y[:, None] & shown_x).any():
         seen = seen & shown_y[:, None] & shown_x
     pixels = np.argwhere(seen)
-    y, x = (int(v) for v in pixels[choices.integer(0, len(pixels) - 1)])
+    y, x = (int(v) for v in pixels[words[0] % len(pixels)])
     free = np.argwhere(_open_to_pastes(target, config, b))
-    onto_y, onto_x = (int(v) for v in free[choices.integer(0, len(free) - 1)]) if len(free) else (0, 0)
+    onto_y, onto_x = (int(v) for v in free[words[1] % len(free)]) if len(free) else (0, 0)
     return onto_y - _first_showing(y, step), onto_x - _first_showing(x, step)
 
 

@@ -28,7 +28,6 @@ from segpaste.strategies.scenes import (
     CHANNELS,
     FRAME_BYTES,
     IMAGE_DTYPES,
-    SCENE_BYTES,
     SHAPE_BYTES,
     Frame,
     Scene,
@@ -36,6 +35,7 @@ from segpaste.strategies.scenes import (
     draw_camera,
     draw_frame,
     draw_scene,
+    scene_bytes,
 )
 from segpaste.types import (
     BatchedDenseSample,
@@ -51,7 +51,7 @@ from segpaste.types import (
 
 T = TypeVar("T")
 
-_BLOCK = 36
+_BLOCK = 8
 _ONE_BLOCK = st.binary(min_size=_BLOCK, max_size=_BLOCK)
 
 
@@ -277,13 +277,13 @@ def normals(draw: st.DrawFn, *, canvas: tuple[int, int] | None = None, max_side:
 
 def camera_intrinsics() -> st.SearchStrategy[CameraIntrinsics]:
     """Pinhole intrinsics in pixels; pixels may be non-square, focal lengths extreme."""
-    return readers(FRAME_BYTES).map(draw_camera)
+    return readers(8).map(draw_camera)
 
 
 def draw_one(draw: st.DrawFn, frame: Frame, low: int, high: int) -> Scene:
     """Draw a scene of a frame with ``low`` to ``high`` objects."""
     shapes = draw_list(draw, readers(SHAPE_BYTES), low, high)
-    return draw_scene(draw(readers(SCENE_BYTES)), shapes, frame)
+    return draw_scene(draw(readers(scene_bytes(frame))), shapes, frame)
 
 
 def draw_samples(

@@ -47,8 +47,7 @@ DEFAULT_SCHEMA = PanopticSchemaSpec(
 IMAGE_DTYPES = (torch.uint8, torch.float32)
 CHANNELS = (3, 1, 4)
 
-FRAME_BYTES = 16
-SCENE_BYTES = 72
+FRAME_BYTES = 8
 SHAPE_BYTES = 16
 
 INT32_MAX = 2**31 - 1
@@ -231,7 +230,7 @@ def scenes_from_seed(
             Choices.from_seed(seed, stream + 1 + n, SHAPE_BYTES)
             for n in range(Choices.from_seed(seed, stream, 4).integer(min_instances, max_instances))
         ]
-        scenes.append(draw_scene(Choices.from_seed(seed, stream + 0xFFFF, SCENE_BYTES), shapes, frame))
+        scenes.append(draw_scene(Choices.from_seed(seed, stream + 0xFFFF, scene_bytes(frame)), shapes, frame))
     return scenes
 
 
@@ -287,7 +286,7 @@ def draw_frame(
     )  # fmt: skip
     size = canvas or _draw_canvas(choices, min_side, max_side)
     has_depth = Modality.DEPTH in present
-    is_metric = has_depth and (choices.one_in(2) if metric is None else metric)
+    is_metric = (choices.one_in(2) if metric is None else metric) and has_depth
     return Frame(
         canvas=size,
         modalities=present,
@@ -303,11 +302,16 @@ def draw_frame(
     )
 
 
+def scene_bytes(frame: Frame) -> int:
+    """How many bytes a scene of this frame is read from; large canvases take two per coordinate."""
+    return 56 if max(frame.canvas) <= 64 else 80
+
+
 def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Scene:
     """Read a scene.
 
     Args:
-        choices: where from; :data:`SCENE_BYTES` are enough.
+        choices: where from; :func:`scene_bytes` are enough.
         shapes: one reader per object; :data:`SHAPE_BYTES` each are enough.
         frame: what it shares with its batch.
     """
@@ -326,32 +330,26 @@ def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Sce
     half = (max(height, width) + 1) // 2
     # Semantic-only samples show things too; elsewhere they come from the shapes.
     labels = frame.stuff if panoptic else frame.stuff + frame.things
-    bands = tuple(choices.of(labels) for _ in range(choices.integer(1, 3))) if labels else ()
+    bands = tuple(choices.of(labels or (frame.ignore_index,)) for _ in range(3))[: choices.integer(1, 3)]
     layout: Layout = choices.of(("rows", "columns", "blocks", "spot"))
     spot = _draw_rectangle(choices, rows, columns, 2)
-    unlabelled = tuple(
+    regions = tuple(
         _draw_rectangle(choices, height, width, choices.of((half, half, half, max(height, width))))
-        for _ in range(choices.of((0, 0, 0, 0, 1, 2)))
+        for _ in range(2)
     )
+    unlabelled = regions[: choices.of((0, 0, 0, 0, 1, 2))]
     semantic_agrees = not choices.one_in(5) or panoptic
 
-    depth, slope, rough, exponent = DEPTH_UNIT // 4, (0, 0), False, 0
-    holes: Holes = "none"
-    hole, garbage = (0, 0, 1, 1), "zero"
-    if Modality.DEPTH in frame.modalities:
-        depth = _draw_depth(choices)
-        slope = choices.of(((0, 0), (0, 0), (1, 0), (0, 3), (2, 1)))
-        rough = choices.one_in(3)
-        exponent = choices.of((0,) * 14 + (118, -100))
-        holes = choices.of(("none", "none", "rectangle", "rectangle", "noise", "noise", "noise", "all"))
-        hole = _draw_rectangle(choices, height, width, max(height, width))
-        garbage = choices.of(("zero", "kept", "nan", "nan", "inf", "negative", "huge", "mixed"))
-    normals: NormalsKind = "facing"
-    normal_holes: Holes = "none"
-    if Modality.NORMALS in frame.modalities:
-        normals = choices.of(("facing", "tilted", "noise"))
-        normal_holes = choices.of(("none", "none", "none", "rectangle", "noise", "all"))
-    camera = _draw_camera(choices) if frame.intrinsics else (1.0, 1.0, 0.0, 0.0)
+    depth = _draw_depth(choices)
+    slope = choices.of(((0, 0), (0, 0), (1, 0), (0, 3), (2, 1)))
+    rough = choices.one_in(3)
+    exponent = choices.of((0,) * 14 + (118, -100))
+    holes: Holes = choices.of(("none", "none", "rectangle", "rectangle", "noise", "noise", "noise", "all"))
+    hole = _draw_rectangle(choices, height, width, max(height, width))
+    garbage: Garbage = choices.of(("zero", "kept", "nan", "nan", "inf", "negative", "huge", "mixed"))
+    normals: NormalsKind = choices.of(("facing", "tilted", "noise"))
+    normal_holes: Holes = choices.of(("none", "none", "none", "rectangle", "noise", "all"))
+    camera = _draw_camera(choices)
 
     objects: list[Shape] = []
     if (rows and columns) and (frame.things or (frame.stuff and not panoptic)):
@@ -484,15 +482,11 @@ def _draw_depth(choices: Choices) -> int:
 
 
 def _draw_camera(choices: Choices) -> tuple[float, float, float, float]:
-    kind = choices.integer(0, 15)
     fx, fy = choices.integer(1, 64) / 4, choices.integer(1, 64) / 4
-    scale = {14: 2.0**40, 15: 2.0**-40}.get(kind, 1.0)
-    return (
-        fx * scale,
-        (fx if kind < 6 else fy) * scale,
-        choices.integer(0, 32) / 2,
-        choices.integer(0, 32) / 2,
-    )
+    cx, cy = choices.integer(0, 32) / 2, choices.integer(0, 32) / 2
+    square = choices.integer(0, 2) == 0
+    scale = choices.of((1.0,) * 14 + (2.0**40, 2.0**-40))
+    return fx * scale, (fx if square else fy) * scale, cx, cy
 
 
 _FORMS: tuple[Form, ...] = ("box", "box", "box", "ellipse", "ellipse", "triangle", "split", "ring", "checker")
@@ -517,7 +511,7 @@ def _draw_shape(choices: Choices, rows: int, columns: int, frame: Frame, last: S
     things = frame.things or frame.stuff
     # Stuff with a mask of its own exists in real data, and must not be pasted.
     anything = frame.things + frame.stuff
-    countable = Modality.PANOPTIC in frame.modalities or not choices.one_in(8)
+    countable = not choices.one_in(8) or Modality.PANOPTIC in frame.modalities
     tilt = choices.integer(0, 24)
     return Shape(
         top=top,
@@ -688,8 +682,6 @@ def _image(scene: Scene, number: np.ndarray, padding: np.ndarray) -> np.ndarray:
 
 
 def _bands(scene: Scene, height: int, width: int) -> np.ndarray:
-    if not scene.bands:
-        return np.full((height, width), scene.frame.ignore_index, dtype=np.int64)
     bands = np.array(scene.bands, dtype=np.int64)
     y, x = _grid(height, width)
     if scene.layout == "rows":

@@ -33,6 +33,7 @@ from segpaste.testing.examples import (
     stream_seed,
 )
 from segpaste.testing.judge import COMPLETES, Judgement, judge, law_kind, law_names
+from segpaste.testing.reduce import reduced
 from segpaste.testing.reproduce import replay_id, reproduction
 from segpaste.testing.results import (
     Exhibit,
@@ -44,12 +45,14 @@ from segpaste.testing.results import (
     Status,
     TargetReport,
 )
-from segpaste.testing.search import smallest, sweep
+from segpaste.testing.search import sweep
 from segpaste.testing.targets import Executor, Target
 from segpaste.types import LEGAL_MODALITY_SETS, Modality, PanopticSchemaSpec, modality_set_name
 
 METAMORPHIC_EVERY = 10
 """On real data every tenth example is judged by the laws that need several runs."""
+
+_WRITTEN_OUT_SIDE = 64
 
 SHRINK_SECONDS_PER_LAW = 20.0
 SHRINK_SECONDS_PER_TARGET = 60.0
@@ -179,7 +182,6 @@ class _Tally:
     first: str | None = None
     best: Example | None = None
     report: InvariantReport | None = None
-    streams: list[_Stream] = field(default_factory=list)
 
     @property
     def status(self) -> Status:
@@ -272,61 +274,47 @@ class _TargetRun:
                 if tally.first is None:
                     tally.first = f"{report} ({example.where})"
                     fresh.append(name)
-                if stream not in tally.streams:
-                    tally.streams.append(stream)
                 culprit = judgement.culprit if name == COMPLETES and judgement.culprit else example
                 self._keep_smaller(tally, culprit, report)
         return fresh
 
-    def _keep_smaller(self, tally: _Tally, example: Example, report: InvariantReport) -> None:
-        if tally.best is None or example.size() < tally.best.size():
+    def _keep_smaller(
+        self, tally: _Tally, example: Example, report: InvariantReport, *, same_is_smaller: bool = False
+    ) -> None:
+        if (
+            tally.best is None
+            or example.size() < tally.best.size()
+            or (same_is_smaller and example.size() == tally.best.size())
+        ):
             tally.best, tally.report = example, report
 
     def _shrink_all(self) -> None:
-        """Look for the smallest example of every violated law, as long as there is time."""
+        """Make the example of every violated law smaller, as long as there is time."""
         left = SHRINK_SECONDS_PER_TARGET
         for name, tally in self._tallies.items():
-            drawn = [s for s in tally.streams if s.data is None]
-            if not drawn or left <= 0:
+            if tally.best is None or left <= 0:
                 continue
             started = time.perf_counter()
             self._tell(ShrinkStarted(self._target.name, name))
-            self._shrink(name, tally, min(drawn, key=lambda s: len(s.modalities)), left)
+            self._shrink(name, tally.best, min(left, SHRINK_SECONDS_PER_LAW))
             left -= time.perf_counter() - started
-        for name, tally in self._tallies.items():
-            if tally.best is not None:
-                self._isolate(name, tally)
 
-    def _shrink(self, name: str, tally: _Tally, stream: _Stream, left: float) -> None:
-        def violates(example: Example) -> bool:
-            return self._verdict(name, example.to(self._options.device)) is not None
-
-        found = smallest(
-            self._strategy(stream),
-            violates,
-            examples=stream.examples,
-            seed=stream.seed,
-            max_seconds=min(left, SHRINK_SECONDS_PER_LAW),
+    def _shrink(self, name: str, example: Example, seconds: float) -> None:
+        if self._verdict(name, example) is None:
+            return  # a law's own variation of the example broke the target, not the example
+        found = reduced(
+            example,
+            lambda smaller: self._verdict(name, smaller) is not None,
+            planned=isinstance(self._target, Executor),
+            max_seconds=seconds,
         )
-        if found is None:
+        # A real frame that hardly shrank is better loaded than written out.
+        if example.pair is not None and max(found.target.canvas_size) > _WRITTEN_OUT_SIDE:
             return
-        found = found.to(self._options.device)
         # What is small for one law may be small for another.
         for other, report in self._judge(found, self._options.only, True).reports.items():
             if report.status == "violated" and self._tallies[other].violations:
-                self._keep_smaller(self._tallies[other], found, report)
-
-    def _isolate(self, name: str, tally: _Tally) -> None:
-        """One target and one donor, where that is enough."""
-        if tally.best is None or tally.report is None:
-            return
-        index = tally.report.sample or 0
-        if tally.best.target.batch_size == 0:
-            return
-        alone = tally.best.alone(index)
-        report = self._verdict(name, alone)
-        if report is not None:
-            tally.best, tally.report = alone, report
+                self._keep_smaller(self._tallies[other], found, report, same_is_smaller=other == name)
 
     def _verdict(self, name: str, example: Example) -> InvariantReport | None:
         """The law's report on an example that violates it, else None."""
@@ -374,7 +362,9 @@ class _TargetRun:
 
     def _minimal(self, name: str, example: Example, report: InvariantReport) -> MinimalCase:
         index = (report.sample or 0) if isinstance(self._target, Executor) else 0
-        after = self._judge(example, COMPLETES, False).after
+        judgement = self._judge(example, COMPLETES, False)
+        made = index < len(judgement.after)
+        slots = judgement.slots[index] if made else []
         code = reproduction(
             self._target,
             example,
@@ -389,7 +379,9 @@ class _TargetRun:
             report=report,
             before=ragged(one.target),
             donor=ragged(one.source),
-            after=after[index] if index < len(after) else None,
+            after=judgement.after[index] if made else None,
+            rows=tuple(slots.index(slot) for slot in report.rows if slot in slots),
+            how=repr(example.plan) if isinstance(self._target, Executor) else f"seed {example.seed}",
             code=code,
             replay_id=replay_id(code),
         )

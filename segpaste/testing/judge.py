@@ -63,6 +63,7 @@ class Judgement:
     Attributes:
         reports: the worst verdict of every law that was asked.
         after: what the target made of each sample judged; index as in ``reports``.
+        slots: the slot of every row of each sample in ``after``.
         unions: ``[H, W]`` bool, the pixels of each sample judged that show a donor, as
             the audit says; without one, the pixels whose image changed.
         seconds: time spent per kind of law, the target's own under ``"target"``.
@@ -72,6 +73,7 @@ class Judgement:
 
     reports: dict[str, InvariantReport] = field(default_factory=dict)
     after: list[DenseSample] = field(default_factory=list)
+    slots: list[list[int]] = field(default_factory=list)
     unions: list[torch.Tensor | None] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     culprit: Example | None = None
@@ -172,6 +174,7 @@ def _judge_executor(
             clock.lap("paste")
         sample = ragged(result)
         judgement.after.append(sample)
+        judgement.slots.append(result.instance_valid[0].nonzero().flatten().tolist())
         if _any("sample", only):
             reports = check_sample(sample, schema, before=ragged(before), source=ragged(source), only=only)
             judgement.add([_of(report, index) for report in reports])
@@ -193,6 +196,7 @@ def _judge_augmentation(
     clock.lap("target")
     before, donor = pair_of(one)
     judgement.after.append(after)
+    judgement.slots.append(_slots(before, after))
     judgement.unions.append(_union(before, after, audit))
     if _any("paste", only):
         judgement.add(check_paste(before, after, audit, source=donor, schema=schema, only=only))
@@ -260,7 +264,7 @@ def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
         target=_one_slot_each(before),
         source=_one_slot_each(donor),
         plan=None,
-        config=None,
+        config=example.config,
         apply=None,
         augment=augment,
         seed=example.seed,
@@ -311,6 +315,16 @@ def _any(kind: str, only: str) -> bool:
 
 def _kinds() -> dict[str, str]:
     return {law.name: law.kind for law in laws()}
+
+
+def _slots(before: DenseSample, after: DenseSample) -> list[int]:
+    """The slots by which the laws call the rows of a sample without slots: a row whose id
+    was there before stands where it stood, the others follow."""
+    if before.instance_ids is None or after.instance_ids is None:
+        return list(range(len(after)))
+    known = {identity: row for row, identity in enumerate(before.instance_ids.tolist())}
+    fresh = iter(range(len(before), len(before) + len(after)))
+    return [known[i] if i in known else next(fresh) for i in after.instance_ids.tolist()]
 
 
 def _union(before: DenseSample, after: DenseSample, audit: BatchAuditPacket | None) -> torch.Tensor | None:

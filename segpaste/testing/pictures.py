@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from PIL import Image
 
-from segpaste.invariants import InvariantReport
 from segpaste.testing.results import Exhibit, MinimalCase
 from segpaste.types import DenseSample
 from segpaste.viz import Column, crop_around, draw_strip, window_around
@@ -51,29 +50,34 @@ def _strip(
     minimal: MinimalCase,
 ) -> Image.Image:
     columns = [Column(title, sample) for title, sample in zip(titles, samples, strict=False)]
-    columns.append(Column("offending pixels", shown_on, mask, _note(minimal.report, mask)))
-    plan = ""
-    if minimal.example.target.batch_size == 1 and minimal.example.pair is None:
-        plan = f"\n{minimal.example.plan!r}"
+    # A cut-out sample has lost rows, so that they are no longer known by their numbers.
+    rows = minimal.rows if shown_on is minimal.after and minimal.report.mask is None else ()
+    columns.append(Column("offending pixels", shown_on, mask, _note(minimal), rows))
     return draw_strip(
         columns,
-        caption=f"{minimal.report}{plan}",
+        caption=f"{minimal.report}\n{minimal.how}",
         ignore_index=minimal.example.config.ignore_index,
     )
 
 
 def _offending(minimal: MinimalCase) -> torch.Tensor | None:
-    """The offending pixels, where pixels offend and the sample shown has them."""
-    report, after = minimal.report, minimal.after
-    shown = minimal.before if after is None else after
-    if report.mask is not None:
-        return report.mask.cpu() if report.mask.shape == shown.canvas_size else None
-    return None
-
-
-def _note(report: InvariantReport, mask: torch.Tensor | None) -> str:
+    """The offending pixels; of offending rows, their masks. None where neither is known."""
+    after = minimal.after
+    canvas = (minimal.before if after is None else after).canvas_size
+    mask = minimal.report.mask
     if mask is not None:
-        return f"{int(mask.sum())} px"
-    if report.rows:
-        return f"no single pixels: row {', '.join(map(str, report.rows[:4]))}"
-    return "no single pixels: see the message"
+        return mask.cpu() if mask.shape == canvas else None
+    if after is None or after.instance_masks is None or not minimal.rows:
+        return None
+    return after.instance_masks[list(minimal.rows)].as_subclass(torch.Tensor).any(dim=0).cpu()
+
+
+def _note(minimal: MinimalCase) -> str:
+    report, after = minimal.report, minimal.after
+    if report.mask is not None:
+        return f"{report.count} px"
+    if minimal.rows and after is not None:
+        ids = list(minimal.rows) if after.instance_ids is None else after.instance_ids.tolist()
+        named = ", ".join(str(ids[row]) for row in minimal.rows[:4])
+        return f"mask and box of id {named}" if after.instance_masks is not None else f"box of row {named}"
+    return "no pixels: see the message"

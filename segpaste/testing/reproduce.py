@@ -126,9 +126,8 @@ def _augmentation_body(
     else:
         before, donor = pair_of(one)
         lines += [f"target = {sample_code(before)}", f"donor = {sample_code(donor)}"]
-        if target.takes_config:
-            lines.append(f"config = {config_code(example.config)}")
-    lines += [f"schema = {schema_code(schema or example.schema)}", ""]
+        lines.append(f"config = {config_code(example.config)}")
+    lines += [f"schema = {schema_code(schema)}" if schema is not None else "schema = config.schema_spec", ""]
     options = ", config=config" if target.takes_config else ""
     call = f"result = aug(target, donor, {example.seed}{options})"
     if law == COMPLETES:
@@ -144,7 +143,7 @@ def _augmentation_body(
             "",
             "target, source = (BatchedDenseSample.from_samples([s]).to_padded(max(1, len(s))) "
             "for s in (target, donor))",
-            "case = MetamorphicCase(target=target, source=source, plan=None, config=None, "
+            "case = MetamorphicCase(target=target, source=source, plan=None, config=config, "
             f"apply=None, augment=augment, seed={example.seed})",
             f'reports = check_metamorphic(case, only="{law}")',
         ]

@@ -24,6 +24,8 @@ class MinimalCase:
         report: the law's report on it; ``sample`` is the offending sample of the batch.
         before, donor: the offending sample and what it was pasted from.
         after: what the target made of it; None if it made nothing.
+        rows: the offending rows, as rows of ``after``.
+        how: the plan or the seed, in a line.
         code: Python source that builds the input again, runs the target and prints the
             law's verdict.
         replay_id: eight hexadecimal digits, a digest of ``code``.
@@ -34,6 +36,8 @@ class MinimalCase:
     before: DenseSample
     donor: DenseSample
     after: DenseSample | None
+    rows: tuple[int, ...]
+    how: str
     code: str
     replay_id: str
 

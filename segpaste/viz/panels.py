@@ -119,14 +119,7 @@ def label_panel(values: torch.Tensor, sample: DenseSample, view: View, colours: 
         if value != empty:
             pixels[large == value] = colours[value]
     picture = _framed(pixels, sample, view)
-    if view.scale >= 14:
-        pen = ImageDraw.Draw(picture)
-        for y in range(view.height):
-            for x in range(view.width):
-                middle = (_MARGIN + (x + 0.5) * view.scale, _MARGIN + (y + 0.5) * view.scale)
-                text = str(int(array[y, x]))
-                if len(text) * 6 <= view.scale:
-                    _write(pen, middle, text, 10)
+    _write_values(picture, view, [[str(int(v)) for v in line] for line in array])
     counts = [(None if v == empty else colours[v], f"{v}: {int((array == v).sum())} px") for v in found]
     return Panel(picture, _shortened(counts, "nothing"))
 
@@ -139,10 +132,12 @@ def depth_panel(sample: DenseSample, view: View, low: float, high: float) -> Pan
     pixels = view.enlarge(depth_colours(depth, low, high))
     hole = ~view.enlarge(valid)
     pixels[hole] = checkerboard(*view.size)[hole]
+    picture = _framed(pixels, sample, view)
+    _write_values(picture, view, [[f"{v:.3g}" for v in line] for line in depth])
     unit = " m" if sample.metric_depth else ""
     inside = depth[valid & np.isfinite(depth)]
     span = f"{inside.min():.4g} to {inside.max():.4g}{unit}" if inside.size else "no valid depth"
-    return Panel(_framed(pixels, sample, view), ((None, span), (None, f"{int((~valid).sum())} px invalid")))
+    return Panel(picture, ((None, span), (None, f"{int((~valid).sum())} px invalid")))
 
 
 def normals_panel(sample: DenseSample, view: View) -> Panel:
@@ -154,29 +149,42 @@ def normals_panel(sample: DenseSample, view: View) -> Panel:
     nothing = (normals == 0).all(axis=0)
     hole = view.enlarge(nothing)
     pixels[hole] = checkerboard(*view.size)[hole]
+    picture = _framed(pixels, sample, view)
+    texts = [
+        ["\n".join(f"{v:+.2f}" for v in normals[:, y, x]) for x in range(view.width)]
+        for y in range(view.height)
+    ]
+    _write_values(picture, view, texts)
     legend: list[LegendEntry] = [(None, "right red, up green, near blue")]
     if nothing.any():
         legend.append((None, f"{int(nothing.sum())} px without normal"))
-    return Panel(_framed(pixels, sample, view), tuple(legend))
+    return Panel(picture, tuple(legend))
 
 
-def pixels_panel(sample: DenseSample, view: View, mask: torch.Tensor | None, text: str) -> Panel:
-    """The image in grey, the pixels of ``mask [H, W]`` in red and ringed when few."""
+def pixels_panel(
+    sample: DenseSample, view: View, mask: torch.Tensor | None, text: str, rows: Sequence[int] = ()
+) -> Panel:
+    """The image in grey, the pixels of ``mask [H, W]`` in red and ringed when few.
+
+    The boxes of ``rows`` are drawn in red.
+    """
     grey = _rgb(sample).astype(np.float64).mean(axis=-1, keepdims=True)
     pixels = view.enlarge(np.repeat(90 + grey * 0.55, 3, axis=-1))
-    if mask is None:
-        return Panel(_framed(pixels.astype(np.uint8), sample, view), ((None, text),))
-    bad = _plain_array(mask)
-    large = view.enlarge(bad)
-    pixels[large] = RED
+    bad = np.zeros(sample.canvas_size, dtype=bool) if mask is None else _plain_array(mask)
+    pixels[view.enlarge(bad)] = RED
     picture = _framed(pixels.astype(np.uint8), sample, view)
+    pen = ImageDraw.Draw(picture)
     if 0 < bad.sum() * 200 < bad.size and view.scale < 4:
-        rows, columns = np.nonzero(bad)
-        x0, x1 = columns.min() * view.scale, (columns.max() + 1) * view.scale
-        y0, y1 = rows.min() * view.scale, (rows.max() + 1) * view.scale
+        down, across = np.nonzero(bad)
+        x0, x1 = across.min() * view.scale, (across.max() + 1) * view.scale
+        y0, y1 = down.min() * view.scale, (down.max() + 1) * view.scale
         ring = [x0 + _MARGIN - 5, y0 + _MARGIN - 5, x1 + _MARGIN + 4, y1 + _MARGIN + 4]
-        ImageDraw.Draw(picture).rectangle(ring, outline=RED, width=2)
-    return Panel(picture, ((RED, text),))
+        pen.rectangle(ring, outline=RED, width=2)
+    boxes = np.nan_to_num(_plain_array(sample.boxes))
+    for row in rows:
+        x0, y0, x1, y1 = (float(v) * view.scale + _MARGIN for v in boxes[row])
+        _dashed(pen, (x0, y0, x1 - 1, y1 - 1), RED, 3)
+    return Panel(picture, ((RED if bad.any() or rows else None, text),))
 
 
 def row_names(samples: Sequence[DenseSample]) -> list[int]:
@@ -279,6 +287,19 @@ def _short(name: int) -> str:
     """An id as it fits into a small picture; the legend has all of it."""
     text = str(name)
     return text if len(text) <= 5 else f"..{text[-4:]}"
+
+
+def _write_values(picture: Image.Image, view: View, texts: Sequence[Sequence[str]]) -> None:
+    """Every pixel's value into its magnified square, where it fits."""
+    if view.scale < 14:  # not even two digits
+        return
+    pen = ImageDraw.Draw(picture)
+    for y, line in enumerate(texts):
+        for x, text in enumerate(line):
+            parts = text.split("\n")
+            if max(map(len, parts)) * 6 <= view.scale and len(parts) * 11 <= view.scale:
+                middle = (_MARGIN + (x + 0.5) * view.scale, _MARGIN + (y + 0.5) * view.scale)
+                _write(pen, middle, text, 10)
 
 
 def _write(pen: ImageDraw.ImageDraw, middle: tuple[float, float], text: str, size: int) -> None:

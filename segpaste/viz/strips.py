@@ -43,12 +43,14 @@ class Column:
         pixels: ``[H, W]`` bool; given, the column shows these pixels in red instead of
             the sample's fields.
         note: what the red pixels are.
+        rows: rows of the sample whose boxes are drawn in red beside the pixels.
     """
 
     title: str
     sample: DenseSample
     pixels: torch.Tensor | None = None
     note: str | None = None
+    rows: tuple[int, ...] = ()
 
 
 def draw_strip(
@@ -86,14 +88,17 @@ def draw_strip(
     views = [View.of(c.sample.canvas_size, side) for c in columns]
     plain = [(c.sample if c.note is None else None, v) for c, v in zip(columns, views, strict=True)]
     pixels = [
-        None if c.note is None else pixels_panel(c.sample, v, c.pixels, c.note)
+        None if c.note is None else pixels_panel(c.sample, v, c.pixels, c.note, c.rows)
         for c, v in zip(columns, views, strict=True)
     ]
-    labelled = [image_panel(s, v, ids) if s else None for s, v in plain]
+    labelled = [image_panel(s, v, ids) if s is not None else None for s, v in plain]
     if longest > _PHOTOGRAPH:
         line(
             "image",
-            [p or (plain_panel(s, v) if s else None) for p, (s, v) in zip(pixels, plain, strict=True)],
+            [
+                p or (plain_panel(s, v) if s is not None else None)
+                for p, (s, v) in zip(pixels, plain, strict=True)
+            ],
         )
         line("masks and boxes", labelled)
     else:
@@ -102,7 +107,7 @@ def draw_strip(
         "semantic map",
         [
             label_panel(s.semantic_map, s, v, classes, ignore_index)
-            if s and s.semantic_map is not None
+            if s is not None and s.semantic_map is not None
             else None
             for s, v in plain
         ],
@@ -110,12 +115,20 @@ def draw_strip(
     line(
         "panoptic map (ids)",
         [
-            label_panel(s.panoptic_map, s, v, ids, 0) if s and s.panoptic_map is not None else None
+            label_panel(s.panoptic_map, s, v, ids, 0)
+            if s is not None and s.panoptic_map is not None
+            else None
             for s, v in plain
         ],
     )
-    line("depth", [depth_panel(s, v, low, high) if s and s.depth is not None else None for s, v in plain])
-    line("normals", [normals_panel(s, v) if s and s.normals is not None else None for s, v in plain])
+    line(
+        "depth",
+        [depth_panel(s, v, low, high) if s is not None and s.depth is not None else None for s, v in plain],
+    )
+    line(
+        "normals",
+        [normals_panel(s, v) if s is not None and s.normals is not None else None for s, v in plain],
+    )
     return _lay_out([c.title for c in columns], grid, caption)
 
 

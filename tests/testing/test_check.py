@@ -92,7 +92,10 @@ def test_an_exception_is_a_violation_with_its_last_line_and_place() -> None:
 
 @pytest.mark.parametrize(
     ("aug", "returned"),
-    [(augmentations.returns_a_dict, "a dict"), (augmentations.returns_three, "(DenseSample, DenseSample, int)")],
+    [
+        (augmentations.returns_a_dict, "a dict"),
+        (augmentations.returns_three, "(DenseSample, DenseSample, int)"),
+    ],
 )
 def test_what_is_no_sample_is_a_violation(aug: Callable[..., Any], returned: str) -> None:
     result = _record(aug, examples=5, modalities=ONE_SET)[COMPLETES]
@@ -105,7 +108,9 @@ def test_an_executor_must_return_a_batch_and_an_audit() -> None:
     wrong = Executor("wrong", lambda t, s, p, c: apply_reference(t, s, p, c)[0], "")  # pyright: ignore[reportArgumentType]
     result = _record(wrong, examples=5, modalities=ONE_SET)[COMPLETES]
     assert result.violation is not None
-    assert "returned a PaddedBatchedDenseSample, expected (PaddedBatchedDenseSample, Batch" in result.violation
+    assert (
+        "returned a PaddedBatchedDenseSample, expected (PaddedBatchedDenseSample, Batch" in result.violation
+    )
 
 
 def test_an_executor_that_drops_a_sample_is_found_out() -> None:
@@ -201,9 +206,7 @@ def test_modalities_are_named_or_given() -> None:
 
 def _header(**options: Any) -> Any:
     events: list[Event] = []
-    check_augmentation(
-        augmentations.identity, examples=2, only=COMPLETES, callback=events.append, **options
-    )
+    check_augmentation(augmentations.identity, examples=2, only=COMPLETES, callback=events.append, **options)
     assert isinstance(events[0], RunStarted)
     return events[0].header
 

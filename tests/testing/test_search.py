@@ -1,14 +1,12 @@
-"""Walking through examples and shrinking: determinism, budgets, and that nothing leaks out."""
+"""Walking through examples: determinism and shares."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 from hypothesis import strategies as st
 
 from segpaste.testing.examples import shares, stream_seed
-from segpaste.testing.search import smallest, sweep
+from segpaste.testing.search import sweep
 
 PAIRS = st.tuples(st.integers(0, 10_000), st.integers(0, 10_000))
 
@@ -32,29 +30,6 @@ def test_what_a_visit_raises_ends_the_walk() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         sweep(PAIRS, visit, examples=5, seed=0)
-
-
-def test_the_smallest_is_found_and_printed_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
-    found = smallest(PAIRS, lambda p: p[0] + p[1] >= 1000, examples=200, seed=3, max_seconds=10)
-    assert found is not None
-    assert sum(found) == 1000
-    assert capsys.readouterr() == ("", "")
-
-
-def test_nothing_is_found_where_nothing_is_wanted() -> None:
-    assert smallest(PAIRS, lambda p: False, examples=50, seed=0, max_seconds=10) is None
-
-
-def test_time_is_kept_and_what_was_found_until_then_is_returned() -> None:
-    def slow(pair: tuple[int, int]) -> bool:
-        time.sleep(0.02)
-        return pair[0] > 100
-
-    started = time.monotonic()
-    found = smallest(PAIRS, slow, examples=1000, seed=0, max_seconds=0.3)
-    assert time.monotonic() - started < 2
-    assert found is not None
-    assert found[0] > 100
 
 
 def test_shares_add_up_and_favour_the_first() -> None:
