@@ -24,7 +24,7 @@ def align_by_identity(
         source: what was pasted, if known.
         renumbered: whether a row under a new id may be a survivor: only if nothing else
             can be meant, that is, same label, same mask, the picture in it unchanged
-            and not of one colour, and no such row in the source.
+            and not of one colour, and a known source without such a row.
 
     Returns:
         Both samples, with equally many slots.
@@ -32,7 +32,7 @@ def align_by_identity(
     rows = _used(after)
     if after.masks is not None and before.masks is not None:
         where = _known_by_id(before, after)
-        if renumbered:
+        if renumbered and source is not None:
             where |= _known_by_mask(before, after, source, where)
     else:
         where = _known_by_value(before, after)
@@ -78,7 +78,7 @@ def _known_by_id(before: SampleView, after: SampleView) -> dict[int, int]:
 
 
 def _known_by_mask(
-    before: SampleView, after: SampleView, source: SampleView | None, known: dict[int, int]
+    before: SampleView, after: SampleView, source: SampleView, known: dict[int, int]
 ) -> dict[int, int]:
     where: dict[int, int] = {}
     unknown = [k for k in _used(after) if k not in known]
@@ -120,8 +120,8 @@ def _one_colour(image: torch.Tensor, mask: torch.Tensor) -> bool:
     return inside.shape[1] == 0 or bool((inside == inside[:, :1]).all())
 
 
-def _stands_in(source: SampleView | None, after: SampleView, row: int) -> bool:
-    if source is None or source.masks is None or after.masks is None or source.canvas != after.canvas:
+def _stands_in(source: SampleView, after: SampleView, row: int) -> bool:
+    if source.masks is None or after.masks is None or source.canvas != after.canvas:
         return False
     same_mask = (source.masks == after.masks[row]).flatten(1).all(dim=1)
     return bool((same_mask & (source.labels == after.labels[row])).any())

@@ -19,6 +19,7 @@ from segpaste.strategies.pastes import (
     draw_any_plan,
     draw_config,
     draw_source_rows,
+    spread,
 )
 from segpaste.strategies.samples import (
     draw_padded_batch,
@@ -168,7 +169,7 @@ def paste_cases(
         source = draw_padded_batch(
             draw, view, draw_samples(draw, view, sources, sources, fewest, most), slots
         )
-    seed = draw(readers(8)).integer(0, 2**64 - 1)
+    seed = spread(draw(readers(8)).integer(0, 2**32 - 1))
     rows = draw_source_rows(draw(readers(2 * max_batch)), batch, source.batch_size, intra_batch)
     # Drawn in any case, so that a case with a plan of its own is no longer than others.
     each = [draw(readers(PLAN_BYTES + max_instances + EXTRA_SLOTS)) for _ in range(batch)]

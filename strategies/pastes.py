@@ -238,6 +238,11 @@ def draw_any_plan(
     )
 
 
+def spread(number: int) -> int:
+    """A 64-bit key for a small number, 0 for 0; so that few bytes give keys of all sizes."""
+    return number * 0x9E3779B97F4A7C15 % 2**64
+
+
 def _draw_row(
     choices: Choices,
     target: PaddedBatchedDenseSample,
@@ -251,7 +256,7 @@ def _draw_row(
     slots = source.max_instances
     few = min(most, slots + 1)
     count = choices.of((0, *(few,) * 15, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
-    mix_key = to_int64(choices.integer(0, 2**64 - 1))
+    mix_key = to_int64(spread(choices.integer(0, 2**12 - 1)))
     hflip, step, move = choices.one_in(2), _draw_step(choices), choices.integer(0, 9)
     far = choices.of((2**24, -(2**24)))
     wide = choices.of(((far, 0), (0, far), (far, far)))
@@ -279,12 +284,12 @@ def _draw_row(
 
 def _draw_step(choices: Choices) -> int:
     kind = choices.integer(0, 12)
-    fine = choices.integer(-20_000, 20_000)
+    fine = 5 * choices.integer(0, 2**12 - 1)
     power = choices.integer(0, 24)
     if kind <= 4:
         return (_IDENTITY, _IDENTITY, _IDENTITY, _IDENTITY // 2, 2 * _IDENTITY)[kind]
     if kind <= 6:
-        return _IDENTITY + fine
+        return _IDENTITY // 2 + 8 * fine
     if kind <= 8:
         return _IDENTITY // 3 + fine
     if kind <= 10:

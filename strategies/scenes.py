@@ -383,7 +383,7 @@ def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Sce
         camera=camera,
         first_id=lowest + (span if id_step < 0 else 0),
         id_step=id_step,
-        seed=choices.integer(0, 2**32 - 1),
+        seed=choices.integer(0, 2**12 - 1),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from segpaste.invariants import (
     InvariantReport,
@@ -23,14 +23,18 @@ from segpaste.paste import apply_reference
 from segpaste.strategies import PasteCase, paste_cases
 from segpaste.types import LEGAL_MODALITY_SETS, BatchAuditPacket, Modality, modality_set_name
 
-SHARE_WITH_A_PASTE = 0.4
+SHARE_WITH_A_PASTE = 0.25
 """Fewest of the drawn pastes that must show at least one pixel of a source."""
+
+RARE = {"paste.void_exact", "paste.winner_by_priority_and_order"}
+"""Laws whose premise a hundred pastes of one set may miss; in ``make nightly`` none may."""
 
 
 def _cannot_arise(modalities: frozenset[Modality]) -> set[str]:
     """Laws whose premise no paste of this set can meet, and which are therefore never held."""
     if Modality.PANOPTIC in modalities:
-        return {"paste.winner_by_priority_and_order"}  # a source's masks are disjoint: nothing is contested
+        # A source's masks are disjoint, so nothing is contested; and the map needs the semantic one.
+        return {"paste.winner_by_priority_and_order", "metamorphic.semantic_takes_no_part"}
     if Modality.INSTANCE in modalities:
         return set()
     rows = {"instance.boxes_in_canvas", "instance.identity_preserved"}  # a class mix has no rows
@@ -82,4 +86,6 @@ def test_the_reference_obeys_every_law(modalities: frozenset[Modality]) -> None:
         for law in laws()
         if law.needs <= modalities and not verdicts[law.name].keys() & {"held", "not_applicable"}
     }
-    assert unheld == _cannot_arise(modalities)
+    missed = unheld - _cannot_arise(modalities)
+    assert missed <= (RARE if settings().max_examples < 1000 else set())
+    assert unheld >= _cannot_arise(modalities)

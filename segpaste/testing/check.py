@@ -47,8 +47,9 @@ def check_augmentation(
         modalities: the sets of modalities to draw, such as ``["instance+semantic"]`` or
             ``[{Modality.INSTANCE, Modality.SEMANTIC}]``; all 16 that a paste works on by
             default.
-        schema: the class table to draw samples of; one is drawn for each example by
-            default.
+        schema: the class table to draw samples of and to judge by. By default one is drawn
+            for every other example if ``aug`` is given the configuration, which holds it;
+            if not, laws that need a class table are left out, and *ignore* is 255.
         examples: drawn examples, split evenly over the modality sets; 200 by default.
             As many again are made of ``data``, split evenly over the data sets.
         seed: decides every example; 0 by default. The same seed gives the same results.

@@ -232,9 +232,14 @@ class _TargetRun:
     def _strategy(self, stream: _Stream) -> st.SearchStrategy[Example]:
         if stream.data is not None:
             return real_examples(stream.data)
-        # A callable is given one pair; two samples make a donor that is not the target.
-        most = 3 if isinstance(self._target, Executor) else 2
-        return drawn_examples(stream.modalities, schema=self._options.schema, max_batch=most)
+        executor = isinstance(self._target, Executor)
+        return drawn_examples(
+            stream.modalities,
+            schema=self._options.schema,
+            class_tables=executor or self._target.takes_config,
+            # A callable is given one pair; two samples make a donor that is not the target.
+            max_batch=3 if executor else 2,
+        )
 
     def _visit(self, stream: _Stream, example: Example) -> None:
         drawing = time.perf_counter() - self._last

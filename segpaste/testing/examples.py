@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from segpaste.integrations import DataSet
 from segpaste.paste import draw_plan
 from segpaste.strategies import PasteCase, paste_cases, paste_configs
+from segpaste.strategies.scenes import DEFAULT_SCHEMA
 from segpaste.types import (
     BatchCopyPasteConfig,
     BatchedDenseSample,
@@ -116,14 +117,31 @@ class Example:
 
 
 def drawn_examples(
-    modalities: frozenset[Modality], *, schema: PanopticSchemaSpec | None = None, max_batch: int = 3
+    modalities: frozenset[Modality],
+    *,
+    schema: PanopticSchemaSpec | None = None,
+    class_tables: bool = True,
+    max_batch: int = 3,
 ) -> st.SearchStrategy[Example]:
-    """Examples drawn over the whole range of samples, plans and configurations."""
+    """Examples drawn over the whole range of samples, plans and configurations.
+
+    Args:
+        modalities: what the samples carry.
+        schema: the class table of all examples.
+        class_tables: without a schema, whether every other example has a class table of
+            its own in its configuration. If not, none has, and *ignore* is 255: for a
+            target that is not told the configuration and so cannot know.
+        max_batch: most samples of a batch.
+    """
+    told = schema is not None or class_tables
 
     def convert(case: PasteCase) -> Example:
-        return Example(case.target, case.source, case.plan, case.config, case.seed)
+        config = case.config if told else case.config.model_copy(update={"panoptic": None})
+        return Example(case.target, case.source, case.plan, config, case.seed)
 
-    return paste_cases(modalities, schema=schema, max_batch=max_batch).map(convert)
+    return paste_cases(modalities, schema=schema if told else DEFAULT_SCHEMA, max_batch=max_batch).map(
+        convert
+    )
 
 
 @st.composite

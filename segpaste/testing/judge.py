@@ -319,7 +319,8 @@ def _kinds() -> dict[str, str]:
 
 def _slots(before: DenseSample, after: DenseSample) -> list[int]:
     """The slots by which the laws call the rows of a sample without slots: a row whose id
-    was there before stands where it stood, the others follow."""
+    was there before stands where it stood, the others follow.
+    """
     if before.instance_ids is None or after.instance_ids is None:
         return list(range(len(after)))
     known = {identity: row for row, identity in enumerate(before.instance_ids.tolist())}

@@ -142,7 +142,7 @@ def test_writing_to_the_input_is_found_out_and_harms_no_other_law() -> None:
     results = _record(augmentations.writes_to_its_input, examples=20, modalities=ONE_SET)
     failed = [name for name, r in results.items() if r.status == "failed"]
     assert any("mutat" in name or "input" in name for name in failed)
-    assert any(name.startswith("paste.") or name.startswith("instance.") for name in failed)
+    assert any(name.startswith(("paste.", "instance.")) for name in failed)
 
 
 def test_raising_lists_every_violated_law_once() -> None:
