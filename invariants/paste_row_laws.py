@@ -44,6 +44,25 @@ def identity_preserved(case: PasteCase) -> Finding:
     return exercised(found, bool(case.survivors), "no row survived, or there was none")
 
 
+@register("paste.rows_need_masks", "paste")
+def rows_need_masks(case: PasteCase) -> Finding:
+    """Without instance masks no row comes, goes or changes.
+
+    In the wild: phantom boxes pasted into detection batches, with nothing painted.
+    """
+    before, after = case.before, case.after
+    if before.masks is not None:
+        return not_applicable("there are masks")
+    came_or_went = sorted([*case.new, *case.gone])
+    moved = [k for k in case.survivors if not torch.equal(after.boxes[k], before.boxes[k])]
+    verbs = (
+        ["came or went, expected the rows as before"]
+        if came_or_went
+        else ["box moved, expected it as before"]
+    )
+    return exercised(by_rows(came_or_went or moved, verbs), bool(case.survivors), "no rows")
+
+
 @register("instance.masks_minus_union", "paste", INSTANCE)
 def masks_minus_union(case: PasteCase) -> Finding:
     """M_out = M & ~U for every row that survives.

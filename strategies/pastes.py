@@ -255,7 +255,7 @@ def _draw_row(
     most = config.placement.k_range[1]
     slots = source.max_instances
     few = min(most, slots + 1)
-    count = choices.of((0, *(few,) * 15, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
+    count = choices.of((*(few,) * 15, 0, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
     mix_key = to_int64(spread(choices.integer(0, 2**12 - 1)))
     hflip, step, move = choices.one_in(2), _draw_step(choices), choices.integer(0, 9)
     far = choices.of((2**24, -(2**24)))

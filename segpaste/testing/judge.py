@@ -136,6 +136,8 @@ def judge(
         clock.lap("target")
         judgement.add(_completes(only, str(failure)))
         return judgement
+    if isinstance(target, Augmentation) and example.target.batch_size == 0:
+        return judgement  # there was nothing to call it with
     judgement.add(_completes(only, None))
     if metamorphic and example.target.batch_size:
         _judge_metamorphic(target, example, only, judgement)

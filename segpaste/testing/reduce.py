@@ -15,13 +15,12 @@ from typing import Any
 import torch
 
 from segpaste.invariants import check_sample
-from segpaste.paste import draw_plan
-from segpaste.testing.examples import Example, ragged
+from segpaste.paste import check_views, draw_plan
+from segpaste.testing.examples import Example
 from segpaste.types import (
     LEGAL_MODALITY_SETS,
     BatchCopyPasteConfig,
     BatchedPlacementConfig,
-    DenseSample,
     Modality,
     PaddedBatchedDenseSample,
     PanopticPasteConfig,
@@ -52,13 +51,16 @@ def reduced(
 
     Args:
         example: where to begin; ``wanted`` is true of it.
-        wanted: what must stay true. Only ever called on legal inputs.
+        wanted: what must stay true. Only called on inputs that a paste accepts; one that
+            breaks a law which ``example`` holds is not taken.
         planned: whether the example's plan is used (by an executor) or only its seed (by
             a callable). Since a smaller canvas changes what a seed draws, a few other
             seeds, and plans drawn from them, are tried with every cut.
         max_seconds: time after which the best so far is returned.
         max_tries: number of calls after which it is.
     """
+    if example.target.batch_size == 0:
+        return example
     search = _Search(example, wanted, planned, max_seconds, max_tries)
     passes = (
         _alone,
@@ -115,7 +117,9 @@ class _Search:
 
     def _accepts(self, proposal: Example) -> bool:
         self._tries_left -= 1
-        return _faults(proposal) <= self._known_faults and self._wanted(proposal)
+        if not (_is_well_formed(proposal) and self._wanted(proposal)):
+            return False
+        return _faults(proposal) <= self._known_faults
 
 
 def _alone(example: Example, planned: bool) -> Iterator[Example]:
@@ -273,16 +277,24 @@ def _drawn(
     return draw_plan(target, source, torch.tensor([seed], device=device), config, source_idx=first)
 
 
+def _is_well_formed(example: Example) -> bool:
+    """Whether a paste accepts target and source: what a constructor or ``validate`` refuses is no input."""
+    try:
+        check_views(example.target, example.source, example.config)
+        example.target.validate()
+        example.source.validate()
+    except ValueError:
+        return False
+    return True
+
+
 def _faults(example: Example) -> frozenset[str]:
-    """What is wrong with the inputs: the laws they break, or that they are refused."""
+    """The laws that the inputs themselves break."""
     found: set[str] = set()
     for batch in (example.target, example.source):
         for index in range(batch.batch_size):
-            try:
-                sample = DenseSample(**ragged(batch.select(index)).to_dict())
-            except ValueError:
-                return frozenset({"refused"})
-            found |= {r.name for r in check_sample(sample, example.schema) if not r.ok}
+            reports = check_sample(batch.select(index), example.schema)
+            found |= {report.name for report in reports if not report.ok}
     return frozenset(found)
 
 

@@ -93,11 +93,13 @@ class RichReporter:
         elif isinstance(event, TargetStarted):
             self._start(event)
         elif isinstance(event, ExampleJudged) and self._progress is not None and self._task is not None:
-            for law in event.violated:
-                self._progress.console.print(f"{law} violated at example {event.done}", style="red")
+            from rich.text import Text
+
+            for law in event.violated:  # a Text, for a style would colour the bar as well
+                self._progress.console.print(Text(f"{law} violated at example {event.done}", "red"))
             self._progress.update(self._task, completed=event.done, what=event.group)
         elif isinstance(event, ShrinkStarted) and self._progress is not None and self._task is not None:
-            self._progress.update(self._task, what=f"smallest example for {event.law}")
+            self._progress.update(self._task, what=f"shrinking {event.law}")
         elif isinstance(event, TargetFinished):
             self.stop()
         elif isinstance(event, RunFinished):
@@ -125,12 +127,13 @@ class RichReporter:
         self._progress.start()
 
     def _finish(self, target: TargetReport, report: RunReport) -> None:
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
         for title, results in grouped(target):
-            table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
-            table.add_column("law", overflow="fold")
-            table.add_column("status", no_wrap=True)
+            table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+            table.add_column("law", overflow="fold", min_width=48)
+            table.add_column("status", no_wrap=True, min_width=14)
             table.add_column("exercised / tried", justify="right", no_wrap=True)
             table.add_column("examples/s", justify="right", no_wrap=True)
             for result in results:

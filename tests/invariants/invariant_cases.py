@@ -161,11 +161,10 @@ def random_sample(
         fields["images"] = image
     if Modality.INSTANCE in modalities:
         fields["instance_masks"], fields["instance_ids"] = masks[None], ids[None]
-    else:
-        fields |= {
-            "boxes": 0 * fields["boxes"],
-            "labels": 0 * labels[None],
-            "instance_valid": valid[None] & False,
+    elif rng.random() < 0.5:  # rows without masks: boxes and labels that nothing may touch
+        fields = {name: value * 0 for name, value in fields.items() if name != "images"} | {
+            "images": fields["images"],
+            "instance_valid": np.zeros((1, slots), dtype=bool),
         }
     if Modality.SEMANTIC in modalities:
         blocks = rng.choice([*STUFF, *STUFF, *(() if panoptic else THINGS)], (height, width))

@@ -90,6 +90,8 @@ def test_batches_hold_the_metamorphic_laws_and_exercise_all_of_them() -> None:
         reports = check_metamorphic(several)
         assert wrong(reports) == [], f"seed {seed}"
         seen.update(report.name for report in reports if report.status == "held")
+        if seed > 15 and len(seen) == len(laws("metamorphic")):
+            break
     assert set(seen) == {law.name for law in laws("metamorphic")}
 
 

@@ -45,6 +45,8 @@ ROWS_ONLY = LEGAL_MODALITY_SETS[0]  # without a panoptic map source masks may ov
 SEEDS = 400
 WANTED = 2  # broken outputs to try per breaker
 
+SEMANTIC_ONLY = frozenset({Modality.IMAGE, Modality.SEMANTIC})
+
 
 @dataclass(frozen=True)
 class Paste:
@@ -118,6 +120,13 @@ def two_survivors_swapped(p: Paste) -> Broken:
     f = p.fields
     names = ("boxes", "labels", "instance_ids", "instance_masks")
     return p.broken(**{name: f[name][order] for name in names})
+
+
+@breaks("paste.rows_need_masks", modalities=SEMANTIC_ONLY)
+def phantom_row(p: Paste) -> Broken:
+    f = p.fields
+    f["instance_valid"][-1:] = True
+    return p.broken(instance_valid=f["instance_valid"])
 
 
 @breaks("instance.masks_minus_union")

@@ -214,12 +214,13 @@ def test_a_newcomer_like_a_dropped_row_is_no_survivor() -> None:
     fields = fields_of(scene({5: (1, 0, 1), 7: (2, 3, 5)}))
     fields["image"][:, :, 3:] = DONOR.image[:, :, 3:]
     after = DenseSample.unchecked(**fields)
-    assert judged(after, source=DONOR)["instance.identity_preserved"].ok
+    donor = scene({9: (2, 2, 3)}, colour=100)
+    assert judged(after, source=donor)["instance.identity_preserved"].ok
     # Of one colour, nobody can tell.
     plain = torch.zeros((1, H, W), dtype=torch.uint8)
     flat_before = DenseSample.unchecked(**fields_of(BEFORE) | {"image": plain})
     flat_after = DenseSample.unchecked(**fields | {"image": plain})
-    reports = check_paste(flat_before, flat_after, source=DONOR, schema=SCHEMA)
+    reports = check_paste(flat_before, flat_after, source=donor, schema=SCHEMA)
     assert [str(r) for r in reports if not r.ok] == []
 
 
@@ -249,14 +250,17 @@ def test_boxes_alone_are_known_by_value() -> None:
     def boxed(*boxes: list[float]) -> DenseSample:
         return DenseSample(
             image=BEFORE.image,
-            boxes=torch.tensor(boxes).reshape(-1, 4),  # pyright: ignore[reportArgumentType]
+            boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),  # pyright: ignore[reportArgumentType]
             labels=torch.ones(len(boxes), dtype=torch.int64),
         )
 
     before, after = boxed([0, 0, 1, 1], [0, 0, 2, 2]), boxed([0, 0, 2, 2], [1, 1, 3, 3])
     reports = {r.name: r for r in check_paste(before, after)}
-    assert [str(r) for r in reports.values() if not r.ok] == []
+    assert [str(r) for r in reports.values() if not r.ok] == [
+        "[paste.rows_need_masks] row 0: came or went, expected the rows as before (and 1 more rows)"
+    ]
     assert reports["instance.identity_preserved"].status == "held"
+    assert not [r for r in check_paste(before, boxed([0, 0, 2, 2], [0, 0, 1, 1])) if not r.ok]
     assert {r.status for r in check_sample(after, before=before)} <= {"held", "not_applicable"}
     off = DenseSample.unchecked(**fields_of(after) | {"boxes": torch.tensor([[-1.0, 0, 2, 2], [0, 0, 1, 1]])})
     assert "instance.boxes_in_canvas" in {r.name for r in check_sample(off, before=before) if not r.ok}

@@ -108,7 +108,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
 
 
-def test_a_terminal_gets_a_bar_and_colours_and_anything_else_plain_lines() -> None:
+def test_a_terminal_gets_a_bar_and_colours_and_anything_else_plain_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     terminal, pipe = _Terminal(), io.StringIO()
     assert isinstance(terminal_reporter(pipe), PlainReporter)
     reporter = terminal_reporter(terminal)
