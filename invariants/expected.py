@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from segpaste.invariants.masks import areas, covered_by, not_empty, tight_boxes
-from segpaste.invariants.view import SampleView
+from segpaste.invariants.view import SampleView, present
 from segpaste.invariants.warp import Warped, identity_grid, sampling_grid, warp_at
 from segpaste.paste.rng import philox_words
 from segpaste.types import BatchCopyPasteConfig, PastePlan, to_q16
@@ -96,10 +96,8 @@ def expect_paste(
 
 
 def eligible_slots(source: SampleView, config: BatchCopyPasteConfig) -> torch.Tensor:
-    """4.1: ``[K_s]`` bool, source slots that may be pasted at all."""
-    if source.masks is None:
-        return torch.zeros_like(source.valid)
-    eligible = source.valid & not_empty(source.masks)
+    """4.1: ``[K_s]`` bool, slots of a source with masks that may be pasted at all."""
+    eligible = source.valid & not_empty(present(source.masks))
     schema = config.schema_spec
     if schema is not None:
         kinds = [schema.classes.get(label) == "thing" for label in source.labels.tolist()]
@@ -139,7 +137,7 @@ def _expect_rows(
     grid = sampling_grid(plan, target.canvas, _valid_size(source), device)
     factor = _metric_factor(target, source, int(plan.step[0]))
 
-    seen = _present(source.masks)[offered][:, grid.near_y][:, :, grid.near_x] & grid.inside
+    seen = present(source.masks)[offered][:, grid.near_y][:, :, grid.near_x] & grid.inside
     pixels = covered_by(seen).flatten().nonzero().flatten()
     warped = warp_at(source, grid, pixels, factor)
 
@@ -249,7 +247,7 @@ class _RowsAfter:
 
 def _rows_after(target: SampleView, union: torch.Tensor, config: BatchCopyPasteConfig) -> _RowsAfter:
     """4.8: what is left of the target's rows, and which are dropped."""
-    masks = _present(target.masks)
+    masks = present(target.masks)
     left = masks & ~union
     former, remaining = areas(masks), areas(left)
     touched = target.valid & (remaining < former)
@@ -483,13 +481,7 @@ def _valid_size(sample: SampleView) -> tuple[int, int]:
 
 
 def _flat(field: torch.Tensor | None) -> torch.Tensor:
-    return _present(field).reshape(-1)
-
-
-def _present(field: torch.Tensor | None) -> torch.Tensor:
-    if field is None:
-        raise ValueError("sample: got None for a field that its modalities promise")
-    return field
+    return present(field).reshape(-1)
 
 
 def _is_any(field: torch.Tensor, values: list[int]) -> torch.Tensor:

@@ -16,7 +16,6 @@ from segpaste.types import (
     BatchedDenseSample,
     DenseSample,
     PaddedBatchedDenseSample,
-    PanopticSchema,
     PastePlan,
 )
 
@@ -48,11 +47,6 @@ class MetamorphicCase:
     apply: Apply | None = None
     augment: Augment | None = None
     seed: int = 0
-
-    @property
-    def schema(self) -> PanopticSchema | None:
-        """The class table of the configuration, if any."""
-        return None if self.config is None else self.config.schema_spec
 
     def target_sample(self) -> DenseSample:
         """The first sample, for the black box; a copy of its own."""

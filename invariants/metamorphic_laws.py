@@ -23,6 +23,7 @@ from segpaste.invariants.metamorphic_case import (
 from segpaste.invariants.paste_case import exercised
 from segpaste.invariants.registry import register
 from segpaste.invariants.report import HELD, Finding, not_applicable, not_exercised, violated
+from segpaste.invariants.sample_case import DEFAULT_IGNORE
 from segpaste.invariants.transforms import (
     chosen_plans,
     compact,
@@ -45,7 +46,6 @@ from segpaste.types import (
     PaddedBatchedDenseSample,
 )
 
-DEFAULT_IGNORE = 255
 ADDED_SLOTS = 3
 
 

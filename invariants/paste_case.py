@@ -11,8 +11,8 @@ from segpaste.invariants.expected import ExpectedPaste, expect_paste
 from segpaste.invariants.inferred import align_by_identity, changed_pixels
 from segpaste.invariants.masks import areas, covered_by
 from segpaste.invariants.report import Finding, not_decidable, not_exercised
-from segpaste.invariants.sample_case import DEFAULT_IGNORE, present
-from segpaste.invariants.view import SampleView, view_of
+from segpaste.invariants.sample_case import DEFAULT_IGNORE
+from segpaste.invariants.view import SampleView, present, view_of
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,

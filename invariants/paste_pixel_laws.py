@@ -21,8 +21,8 @@ from segpaste.invariants.report import (
     not_exercised,
     violated,
 )
-from segpaste.invariants.sample_case import present
 from segpaste.invariants.sample_laws import not_unit, thing_stuff_conflict
+from segpaste.invariants.view import present
 from segpaste.types import Modality
 
 INSTANCE, SEMANTIC, PANOPTIC = Modality.INSTANCE, Modality.SEMANTIC, Modality.PANOPTIC

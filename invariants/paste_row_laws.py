@@ -18,7 +18,7 @@ from segpaste.invariants.report import (
     not_exercised,
     violated,
 )
-from segpaste.invariants.sample_case import present
+from segpaste.invariants.view import present
 from segpaste.types import Modality, to_q16
 
 INSTANCE = Modality.INSTANCE
@@ -236,7 +236,7 @@ def within_capacity(case: PasteCase) -> Finding:
     In the wild: surplus pastes painted over the picture when the slots are full.
     """
     pasted = len(case.new)
-    if case.plan is None or case.config is None:
+    if case.plan is None or case.config is None or case.expected is None:
         limit = None if case.schema is None else case.schema.max_instances_per_image
         if limit is not None and pasted and len(case.survivors) + pasted > limit:
             rows = len(case.survivors) + pasted

@@ -40,7 +40,8 @@ class Law:
     ) -> InvariantReport:
         """The verdict on one case.
 
-        Never raises: a predicate that stumbles over a malformed output has found one.
+        Never raises: a predicate that stumbles over a malformed output has found one, and
+        an augmentation that raises has broken the law it was run for.
         """
         missing = self.needs - modalities
         if missing:
@@ -50,11 +51,10 @@ class Law:
             finding = self.predicate(case)
         except Exception as error:  # a malformed output may break anything
             reason = str(error).splitlines()[0] if str(error) else ""
-            finding = Finding(
-                "violated",
-                f"cannot be judged, the sample is malformed: {type(error).__name__}: {reason}",
-                count=1,
+            what = (
+                "a run raised" if self.kind == "metamorphic" else "cannot be judged, the sample is malformed:"
             )
+            finding = Finding("violated", f"{what} {type(error).__name__}: {reason}", count=1)
         return InvariantReport(
             self.name, finding.status, finding.message, finding.count, finding.mask, finding.rows, sample
         )

@@ -9,7 +9,7 @@ import torch
 
 from segpaste.invariants.bits import pixels_differ, same
 from segpaste.invariants.masks import covered_by, tight_boxes
-from segpaste.invariants.view import SampleView, view_of
+from segpaste.invariants.view import SampleView, present, view_of
 from segpaste.types import DenseSample, PaddedBatchedDenseSample, PanopticSchema
 
 DEFAULT_IGNORE = 255
@@ -145,14 +145,3 @@ class SampleCase:
             else:
                 changed |= pixels_differ(new, old)
         return changed
-
-
-def present(field: torch.Tensor | None) -> torch.Tensor:
-    """A field that the law's ``needs`` promise.
-
-    Raises:
-        ValueError: if it is missing.
-    """
-    if field is None:
-        raise ValueError("sample: got None for a field that its modalities promise")
-    return field

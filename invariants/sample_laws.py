@@ -18,8 +18,8 @@ from segpaste.invariants.report import (
     not_exercised,
     violated,
 )
-from segpaste.invariants.sample_case import SampleCase, present
-from segpaste.invariants.view import SampleView
+from segpaste.invariants.sample_case import SampleCase
+from segpaste.invariants.view import SampleView, present
 from segpaste.types import DenseSample, Modality
 
 NORM_TOLERANCE = 2.0**-22

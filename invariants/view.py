@@ -135,6 +135,17 @@ def view_of(sample: DenseSample | PaddedBatchedDenseSample | SampleView) -> Samp
     )
 
 
+def present(field: torch.Tensor | None) -> torch.Tensor:
+    """A field that is there because the law's ``needs`` say so.
+
+    Raises:
+        ValueError: if it is missing.
+    """
+    if field is None:
+        raise ValueError("sample: got None for a field that its modalities promise")
+    return field
+
+
 def _view_of_dense(sample: DenseSample) -> SampleView:
     labels = _plain(sample.labels)
     ids = _maybe(sample.instance_ids)

@@ -131,7 +131,7 @@ def paste_cases(
     by_seed = head.one_in(2)
     batch = min(head.of((1,) * 7 + (2,) * 9 + (3,) * 3 + (0,)), max_batch)
     # A batch of one is its own source only now and then: nothing can be pasted there.
-    intra_batch = head.one_in(2 if batch > 1 else 6)
+    intra_batch = head.one_in(2 if batch > 1 else 10)
     sources = min(head.of((1, 1, 2, 3)), max(max_batch, 1))
     source_camera = head.one_in(2)
 

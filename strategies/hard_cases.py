@@ -355,7 +355,7 @@ def _footprint(mask: np.ndarray, case: PasteCase, b: int) -> tuple[np.ndarray, b
     misses = False
     for axis, size in enumerate(extent):
         shift = int(plan.translate[b, axis])
-        occupied = mask.any(axis=1 - axis)[:size]
+        occupied = np.asarray(mask.any(axis=1 - axis))[:size]
         if axis == 1 and bool(plan.hflip[b]):
             occupied = occupied[::-1]
         places = -(-(np.flatnonzero(occupied) * 2**17) // step) // 2 + shift

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -118,6 +118,7 @@ def draw_schema(
 
 def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCopyPasteConfig:
     """Read a configuration: placements, thresholds from nothing to everything, both policies."""
+    oversize: tuple[Literal["shrink", "skip"], ...] = (*("shrink",) * 7, "skip")
     placement = BatchedPlacementConfig(
         scale_range=choices.of(
             (
@@ -134,7 +135,7 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
                 *((0, 256), (0, 3), (0, 0), (1, 1), (1, 1), (1, 2), (2, 3), (3, 3)),
             )
         ),
-        oversize_policy=choices.of((*("shrink",) * 7, "skip")),
+        oversize_policy=choices.of(oversize),
     )
     scalars: dict[str, Any] = {
         "min_area": choices.of((1, 1, 1, 2, 6, 30, 1_000_000)),

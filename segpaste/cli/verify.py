@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,36 +136,40 @@ def _read_data(
     """The data sets, the Python expression that loads each, and what to tell of them."""
     from segpaste.integrations import DataError, demo_photographs, load_data
 
-    found: list[tuple[DataSet, str]] = []
+    found: list[tuple[DataSet, str, str]] = []  # the set, its name in its folder, its loader
     notes: list[str] = []
     if not request.data:
         _say("labelling the demo photographs")
         try:
-            found = [(data, "demo_photographs()") for data in demo_photographs()]
+            found = [(data, data.name, "demo_photographs()") for data in demo_photographs()]
         except DataError as error:
             return [], {}, [f"no photographs, drawn scenes only: {error}"]
-    for folder in request.data:
+    for folder in dict.fromkeys(request.data):
         _say(f"reading {folder}")
         option = ", skip_bad=True" if request.skip_bad else ""
         loader = f"load_data({str(folder.resolve())!r}{option})"
         try:
-            found += [(data, loader) for data in load_data(folder, skip_bad=request.skip_bad)]
+            sets_here = load_data(folder, skip_bad=request.skip_bad)
         except DataError as error:
             raise UsageError(f"--data: {error}") from None
+        for data in sets_here:
+            named = replace(data, name=f"{folder.resolve().name}/{data.name}")
+            found.append((named, data.name, loader))
     chosen: list[DataSet] = []
     loaders: dict[str, str] = {}
-    for data, loader in found:
+    for data, inner, loader in found:
         kept = data if sets is None else _reduced(data, sets)
         if kept is None:
             notes.append(f"{data.name}: left out, it has none of the modality sets asked for")
             continue
-        if data.name in loaders:
-            raise UsageError(f"--data: got two data sets called {data.name!r}, expected different names")
+        if kept.name in loaders:
+            raise UsageError(f"--data: got two data sets called {kept.name!r}, expected different names")
+        expression = f"next(d for d in {loader} if d.name == {inner!r})"
         if kept is not data:
             names = ", ".join(f"Modality.{m.name}" for m in sorted(kept.modalities, key=lambda m: m.name))
-            loader = f"[d.only(frozenset({{{names}}})) for d in {loader} if d.name == {data.name!r}]"
+            expression += f".only(frozenset({{{names}}}))"
         chosen.append(kept)
-        loaders[data.name] = loader
+        loaders[kept.name] = expression
     if request.data and not chosen:
         raise UsageError(f"--modalities: no data set has any of {', '.join(request.modalities)}")
     return chosen, loaders, notes

@@ -232,13 +232,12 @@ class _TargetRun:
     def _strategy(self, stream: _Stream) -> st.SearchStrategy[Example]:
         if stream.data is not None:
             return real_examples(stream.data)
-        executor = isinstance(self._target, Executor)
         return drawn_examples(
             stream.modalities,
             schema=self._options.schema,
-            class_tables=executor or self._target.takes_config,
+            class_tables=isinstance(self._target, Executor) or self._target.takes_config,
             # A callable is given one pair; two samples make a donor that is not the target.
-            max_batch=3 if executor else 2,
+            max_batch=3 if isinstance(self._target, Executor) else 2,
         )
 
     def _visit(self, stream: _Stream, example: Example) -> None:

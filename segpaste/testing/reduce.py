@@ -27,7 +27,7 @@ from segpaste.types import (
     PastePlan,
 )
 
-_SEEDS = tuple(range(8))
+_SEEDS = tuple(range(5))
 _IDENTITY_STEP = 65536
 _ROW_FIELDS = ("boxes", "labels", "instance_valid", "instance_ids", "instance_masks")
 _FIELDS_OF = {

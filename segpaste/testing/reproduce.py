@@ -45,7 +45,7 @@ def reproduction(
         law: name of the law.
         sample: the offending sample of the batch.
         schema: a class table that overrides the example's.
-        loaders: data set name -> Python expression of the list of data sets it is in.
+        loaders: data set name -> Python expression that loads it.
     """
     if isinstance(target, Executor):
         body = _executor_body(target, example, law, sample, schema, loaders or {})
@@ -167,13 +167,12 @@ def _real_input(example: Example, loaders: Mapping[str, str], *, batched: bool) 
     if pair is None:
         raise ValueError("example.pair: got None, expected real samples")
     loader = loaders.get(pair.data_set)
-    lines = [
-        f"data = {loader}"
-        if loader
-        else "# `data` is the list of data sets that was given to check_augmentation",
+    known = [f"samples = {loader}.samples"]
+    unknown = [
+        "# `data` is the list of data sets that was given to check_augmentation",
         f"samples = next(d for d in data if d.name == {pair.data_set!r}).samples",
-        f"config = {config_code(example.config)}",
     ]
+    lines = [*(known if loader else unknown), f"config = {config_code(example.config)}"]
     names = f"  # {pair.target_name}", f"  # {pair.donor_name}"
     if not batched:
         return [

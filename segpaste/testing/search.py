@@ -29,7 +29,7 @@ def sweep(strategy: st.SearchStrategy[T], visit: Callable[[T], None], *, example
         deadline=None,
         derandomize=False,
         print_blob=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType]
         verbosity=Verbosity.quiet,
     )
     @given(strategy)

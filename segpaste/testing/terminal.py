@@ -32,8 +32,8 @@ _COLOURS = {
 
 def terminal_reporter(stream: TextIO | None = None) -> PlainReporter | RichReporter:
     """The reporter for ``stream`` (standard output): rich if it is a terminal."""
-    stream = sys.stdout if stream is None else stream
-    return RichReporter(stream) if stream.isatty() else PlainReporter(stream)
+    out: TextIO = stream or sys.stdout
+    return RichReporter(out) if out.isatty() else PlainReporter(out)
 
 
 class PlainReporter:
@@ -151,7 +151,7 @@ def header_lines(header: RunHeader) -> list[str]:
     sets = header.modalities
     lines.append(
         f"drawn: {header.examples} examples per target over {len(sets)} modality sets"
-        if len(sets) > 1
+        if len(sets) != 1
         else f"drawn: {header.examples} examples per target, {sets[0]}"
     )
     if header.data:

@@ -161,7 +161,7 @@ def random_sample(
         fields["images"] = image
     if Modality.INSTANCE in modalities:
         fields["instance_masks"], fields["instance_ids"] = masks[None], ids[None]
-    elif rng.random() < 0.5:  # rows without masks: boxes and labels that nothing may touch
+    elif Modality.SEMANTIC in modalities:  # rows without masks stand beside nothing but the image
         fields = {name: value * 0 for name, value in fields.items() if name != "images"} | {
             "images": fields["images"],
             "instance_valid": np.zeros((1, slots), dtype=bool),

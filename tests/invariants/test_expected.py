@@ -47,6 +47,12 @@ def test_reference_agrees_on_random_cases(modalities: frozenset[Modality]) -> No
         assert disagreements(case) == [], f"seed {seed}"
 
 
+def test_reference_agrees_where_there_is_nothing_to_paste() -> None:
+    for seed in range(SEEDS_PER_SET):
+        case = random_case(seed, frozenset({Modality.IMAGE}))
+        assert disagreements(case) == [], f"seed {seed}"
+
+
 @given(paste_cases(max_side=16))
 def test_reference_agrees_on_drawn_cases(case: PasteCase) -> None:
     if case.target.batch_size:

@@ -48,7 +48,8 @@ def copies_corner(target: DenseSample, donor: DenseSample, seed: int) -> DenseSa
     image = target.image.as_subclass(torch.Tensor).clone()
     if len(donor):
         image[:, 0, 0] = donor.image[:, 0, 0]
-    return DenseSample(**target.to_dict() | {"image": image})
+    fields: dict[str, Any] = target.to_dict() | {"image": image}
+    return DenseSample(**fields)
 
 
 def test_a_black_box_is_judged_by_what_it_can_be_asked() -> None:
@@ -94,7 +95,7 @@ def test_an_executor_that_raises_has_violated_the_law() -> None:
         raise RuntimeError("no")
 
     report = judged(joined_cases(3, 2, ALL), "count_zero_is_identity", apply=refuses)
-    assert report.message == "cannot be judged, the sample is malformed: RuntimeError: no"
+    assert report.message == "a run raised RuntimeError: no"
 
 
 def schema_of(limit: int, ignore: int = 255) -> BatchCopyPasteConfig:

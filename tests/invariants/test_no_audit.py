@@ -10,8 +10,15 @@ import torch
 
 from segpaste.invariants import InvariantReport, assert_paste, check_paste, check_sample
 from segpaste.invariants.report import InvariantViolation
-from segpaste.types import BatchAuditPacket, DenseSample, PanopticSchemaSpec
-from tests.invariants.invariant_cases import IGNORE
+from segpaste.types import (
+    LEGAL_MODALITY_SETS,
+    BatchAuditPacket,
+    BatchCopyPasteConfig,
+    DenseSample,
+    PanopticSchemaSpec,
+    PastePlan,
+)
+from tests.invariants.invariant_cases import IGNORE, paste_by_expectation, random_case
 
 SCHEMA = PanopticSchemaSpec(classes={1: "thing", 2: "thing", 7: "stuff"}, max_instances_per_image=3)
 H, W = 4, 6
@@ -307,3 +314,50 @@ def test_another_image_dtype_is_the_frame_and_every_pixel() -> None:
     after = pasted(image=torch.zeros((1, H, W)))
     found = wrong_names(after)
     assert {"paste.frame_kept", "paste.unchanged_outside_union.image"} <= found
+
+
+def test_a_plan_that_does_not_fit_leaves_the_rest_open() -> None:
+    plan = PastePlan(
+        source_idx=torch.zeros(1, dtype=torch.int64),
+        step=torch.tensor([65536]),
+        translate=torch.zeros((1, 2), dtype=torch.int64),
+        hflip=torch.tensor([False]),
+        order=torch.tensor([[0]]),
+        count=torch.tensor([1]),
+        mix_key=torch.tensor([0]),
+    )
+    union = torch.zeros((1, H, W), dtype=torch.bool)
+    union[:, :, 2:4] = True
+    told = BatchAuditPacket(
+        paste_union=union, plan=plan, config=BatchCopyPasteConfig(min_residual_area_frac=0.0)
+    )
+    reports = {r.name: r for r in check_paste(BEFORE, pasted(), told, source=DONOR)}
+    # Neither side has slots, and the audit names none: there is room for every row of the donor.
+    assert [str(r) for r in reports.values() if not r.ok] == []
+    assert reports["paste.selection_by_plan"].status == "held"
+    bare = DenseSample(image=DONOR.image)
+    reports = {r.name: r for r in check_paste(BEFORE, pasted(), told, source=bare)}
+    assert {n for n, r in reports.items() if not r.ok} == {"audit.plan_fits", "instance.pasted_labels"}
+    assert "cannot be recomputed: source: got modalities" in reports["paste.selection_by_plan"].message
+    reports = {r.name: r for r in check_paste(BEFORE, pasted(), told)}
+    assert reports["audit.plan_fits"].status == "not_decidable"
+
+
+def test_a_sample_pasted_into_a_padded_batch() -> None:
+    from segpaste.types import BatchedDenseSample
+
+    after = BatchedDenseSample.from_samples([pasted()]).to_padded(5)
+    reports = check_paste(BEFORE, after, source=DONOR, schema=SCHEMA)
+    assert [str(r) for r in reports if not r.ok] == []
+    assert "held" in {r.status for r in reports}
+
+
+def test_a_warped_map_that_the_source_lacks() -> None:
+    case = random_case(3, LEGAL_MODALITY_SETS[0], canvas=(4, 4), slots=2, source_slots=2)
+    out, told = paste_by_expectation(case.target, case.source, case.plan, case.config)
+    odd = replace(told, warped_normals=torch.zeros((1, 3, 4, 4)))
+    (report,) = check_paste(case.target, out, odd, source=case.source, only="audit.warped_is_true")
+    assert report.message == "warped normals of a source without it"
+    silent = replace(told, row_source=None)
+    (report,) = check_paste(case.target, out, silent, source=case.source, only="audit.rows_are_true")
+    assert report.ok

@@ -78,6 +78,11 @@ def test_another_canvas_inherits_nothing() -> None:
     assert status(LAW, before, before=small) == "violated"
 
 
+def test_an_input_without_masks_has_none_to_pass_on() -> None:
+    bare = DenseSample(image=torch.zeros((3, H, W), dtype=torch.uint8))  # pyright: ignore[reportArgumentType]
+    assert status(LAW, crowd([(0, 2), (1, 3)]), before=bare) == "violated"
+
+
 def normals(*vectors: list[float]) -> torch.Tensor:
     return torch.tensor(vectors).t().reshape(3, 1, len(vectors))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import zlib
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from segpaste.testing.literals import (
 from segpaste.types import BatchCopyPasteConfig, BatchedDenseSample, PanopticSchemaSpec
 
 
-def _run(code: str) -> object:
+def _run(code: str) -> Any:
     namespace = {"torch": torch, "math": math, "base64": base64, "zlib": zlib}
     namespace |= {name: getattr(segpaste.types, name) for name in segpaste.types.__all__}
     exec(UNPACKED, namespace)
@@ -34,7 +35,7 @@ def _bits(tensor: torch.Tensor) -> list[int]:
     return list(tensor.as_subclass(torch.Tensor).contiguous().numpy().tobytes())
 
 
-def _assert_same_tensor(got: object, expected: torch.Tensor) -> None:
+def _assert_same_tensor(got: Any, expected: torch.Tensor) -> None:
     assert isinstance(got, torch.Tensor)
     assert got.dtype == expected.dtype
     assert got.shape == expected.shape

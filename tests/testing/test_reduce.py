@@ -60,6 +60,8 @@ def test_what_is_needed_stays(case: PasteCase) -> None:
         return int(example.target.instance_valid.sum())
 
     before = rows(_example(case))
-    found = reduced(_example(case), lambda example: rows(example) == before, planned=True, max_seconds=20)
+    found = reduced(
+        _example(case), lambda example: rows(example) == before, planned=True, max_seconds=20, max_tries=400
+    )
     assert rows(found) == before
     assert found.target.max_instances == before

@@ -52,7 +52,7 @@ class _Page(HTMLParser):
 def report() -> RunReport:
     """A correct executor and a wrong callable."""
     targets = [resolve_target("reference"), resolve_target(stale_boxes)]
-    return run(targets, RunOptions(modalities=(SET,), examples=60))
+    return run(targets, RunOptions(modalities=(SET,), examples=30))
 
 
 def test_the_page_refers_to_nothing_outside_itself(report: RunReport) -> None:
@@ -126,14 +126,14 @@ def test_a_terminal_gets_a_bar_and_colours_and_anything_else_plain_lines(
 
 def test_sentences_of_the_summary(report: RunReport) -> None:
     wrong = report.targets[1]
-    assert re.fullmatch(r"drawn: 60 examples, \d+ with a non-empty paste union", examples_line(wrong))
+    assert re.fullmatch(r"drawn: 30 examples, \d+ with a non-empty paste union", examples_line(wrong))
     assert verdict(report.targets[0]).startswith("reference: ")
     assert " 0 failed" in verdict(report.targets[0])
     line = replay_line(wrong.failed[0], report)
     assert line.startswith(
         f"replay {wrong.failed[0].replay_id}: segpaste verify tests.faults_five:stale_boxes"
     )
-    assert "--seed 0 --examples 60 --modalities instance+semantic" in line
+    assert "--seed 0 --examples 30 --modalities instance+semantic" in line
 
 
 def test_a_real_violation_is_cut_out_and_a_real_example_is_loaded(

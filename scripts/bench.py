@@ -1,0 +1,99 @@
+"""Measure speed: examples per second of the strategies, per set of modalities.
+
+    python scripts/bench.py [--examples N] [--side S] [--at-least R]
+
+One thread, wall-clock time: figures of one machine compare with each other only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
+
+from segpaste.strategies import dense_samples, paste_cases
+from segpaste.strategies.scenes import scene_from_seed
+from segpaste.types import LEGAL_MODALITY_SETS, Modality, modality_set_name
+
+ALL_MODALITIES = frozenset(Modality)
+
+
+def main() -> int:
+    """Print the table; 1 if the all-modality sample is slower than asked for."""
+    options = _options()
+    torch.set_num_threads(1)
+    canvas = (options.side, options.side)
+    table = Table(title=f"examples per second at {options.side} x {options.side}, one thread")
+    table.add_column("modalities")
+    for column in ("scene_from_seed", "dense_samples", "paste_cases"):
+        table.add_column(column, justify="right")
+
+    rate_of_all = 0.0
+    for modalities in LEGAL_MODALITY_SETS:
+        rates = (
+            _rate(lambda n, m=modalities: _build(n, m, canvas), options.examples),
+            _rate(lambda n, m=modalities: _draw(n, dense_samples(m, canvas=canvas)), options.examples),
+            _rate(lambda n, m=modalities: _draw(n, paste_cases(m, canvas=canvas)), options.examples),
+        )
+        table.add_row(modality_set_name(modalities), *(f"{rate:.0f}" for rate in rates))
+        if modalities == ALL_MODALITIES:
+            rate_of_all = rates[1]
+    Console().print(table)
+    if rate_of_all < options.at_least:
+        print(f"dense_samples with all modalities: {rate_of_all:.0f}/s, expected {options.at_least:.0f}")
+        return 1
+    return 0
+
+
+def _rate(make: Callable[[int], int], examples: int) -> float:
+    make(10)
+    start = time.perf_counter()
+    made = make(examples)
+    return made / (time.perf_counter() - start)
+
+
+def _build(examples: int, modalities: frozenset[Modality], canvas: tuple[int, int]) -> int:
+    for seed in range(examples):
+        scene_from_seed(seed, modalities=modalities, canvas=canvas).sample()
+    return examples
+
+
+def _draw(examples: int, strategy: st.SearchStrategy[object]) -> int:
+    made = 0
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(strategy)
+    def count(_: object) -> None:
+        nonlocal made
+        made += 1
+
+    count()
+    return made
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="examples per second of the strategies")
+    parser.add_argument("--examples", type=int, default=300, help="per figure (default 300)")
+    parser.add_argument("--side", type=int, default=64, help="height and width (default 64)")
+    parser.add_argument(
+        "--at-least", type=float, default=0.0, help="fail below this rate of all-modality samples"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
