@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from hypothesis import event
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from segpaste.paste.rng import to_int64
 from segpaste.strategies.hard_cases import case_labels
@@ -77,8 +78,8 @@ def paste_plans(
     """
     view = target if source is None else source
     batch = target.batch_size
-    if batch:
-        with_names(lambda: check_range("source.batch_size", 1, "B_s", view.batch_size, 1))
+    if batch and not view.batch_size:
+        raise InvalidArgument("source.batch_size: got 0, expected 1 or more to paste from")
     rows = draw_source_rows(draw(readers(2 * batch)), batch, view.batch_size, view is target)
     each = [draw(readers(PLAN_BYTES + view.max_instances)) for _ in range(batch)]
     return draw_any_plan(each, target, view, config or BatchCopyPasteConfig(), rows)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,6 +70,10 @@ class PasteCase:
         """Whether targets are pasted from each other."""
         return self.source is self.target
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How Hypothesis and IPython show it: as ``repr`` does, not field by field."""
+        printer.text(repr(self))
+
     def __repr__(self) -> str:
         source = "the target" if self.intra_batch else repr(self.source)
         changed = self.config.model_dump(exclude_defaults=True)
@@ -118,7 +122,6 @@ def draw_schema(
 
 def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCopyPasteConfig:
     """Read a configuration: placements, thresholds from nothing to everything, both policies."""
-    oversize: tuple[Literal["shrink", "skip"], ...] = (*("shrink",) * 7, "skip")
     placement = BatchedPlacementConfig(
         scale_range=choices.of(
             (
@@ -135,7 +138,7 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
                 *((0, 256), (0, 3), (0, 0), (1, 1), (1, 1), (1, 2), (2, 3), (3, 3)),
             )
         ),
-        oversize_policy=choices.of(oversize),
+        oversize_policy="skip" if choices.one_in(8) else "shrink",
     )
     scalars: dict[str, Any] = {
         "min_area": choices.of((1, 1, 1, 2, 6, 30, 1_000_000)),

@@ -28,6 +28,7 @@ from segpaste.types import (
     PanopticSchema,
     PanopticSchemaSpec,
     classes_of_kind,
+    modality_set_name,
 )
 
 Palette = Literal["constant", "ramp", "noise", "provenance", "wide"]
@@ -56,8 +57,12 @@ class _Record:
     """Shows only what differs from the defaults."""
 
     def __repr__(self) -> str:
-        values = ((f, getattr(self, f.name)) for f in fields(self))
-        shown = [f"{f.name}={v!r}" for f, v in values if f.default is MISSING or v != f.default]
+        shown: list[str] = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.default is MISSING or value != f.default:
+                text = modality_set_name(value) if f.name == "modalities" else repr(value)
+                shown.append(f"{f.name}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -260,6 +260,10 @@ class BatchedDenseSample:
         check_modalities(self.instance_masks, self.semantic_maps, self.panoptic_maps)
         check_metric(self.metric_depth, self.depth, self.camera_intrinsics)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How Hypothesis and IPython show it: as ``repr`` does, not field by field."""
+        printer.text(repr(self))
+
     def __repr__(self) -> str:
         height, width = self.canvas_size
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -93,6 +94,10 @@ class PastePlan:
     def to(self, device: torch.device | str) -> PastePlan:
         """The same plan on another device."""
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How Hypothesis and IPython show it: as ``repr`` does, not field by field."""
+        printer.text(repr(self))
 
     def __repr__(self) -> str:
         if self.batch_size > 4 or self.step.device.type != "cpu":

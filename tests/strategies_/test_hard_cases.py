@@ -1,0 +1,190 @@
+"""Hard cases are recognised, and every one comes at the rate the table states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from segpaste.paste import apply_reference
+from segpaste.strategies import HARD_CASES, PasteCase, dense_samples, paste_cases
+from segpaste.strategies.hard_cases import case_labels, outcome_labels, sample_labels
+from segpaste.types import (
+    BatchCopyPasteConfig,
+    BatchedDenseSample,
+    CameraIntrinsics,
+    DenseSample,
+    PanopticPasteConfig,
+    PanopticSchemaSpec,
+    PastePlan,
+    xyxy,
+)
+from tests.strategies_.counting import shares
+
+EXAMPLES = 1000
+
+
+@pytest.fixture(scope="module")
+def sample_shares() -> dict[str, float]:
+    return shares(dense_samples(), EXAMPLES, events_of="segpaste.strategies.samples")
+
+
+@pytest.fixture(scope="module")
+def case_shares() -> dict[str, float]:
+    return shares(
+        paste_cases(max_side=12),
+        EXAMPLES,
+        events_of="segpaste.strategies.cases",
+        labels=lambda case: [
+            *outcome_labels(case, apply_reference),
+            *(["could paste"] if _could_paste(case) else []),
+        ],
+    )
+
+
+@pytest.mark.parametrize("case", HARD_CASES, ids=lambda case: case.name)
+def test_hard_case_is_reached(
+    case: object, sample_shares: dict[str, float], case_shares: dict[str, float]
+) -> None:
+    hard = next(h for h in HARD_CASES if h is case)
+    found = (sample_shares if hard.seen_in == "sample" else case_shares).get(hard.name, 0.0)
+    assert found >= hard.rate, f"{hard.name}: seen in {found:.1%}, expected {hard.rate:.1%}"
+
+
+def test_most_cases_that_could_paste_do(case_shares: dict[str, float]) -> None:
+    assert case_shares["something pasted"] >= 0.5 * case_shares["could paste"]
+
+
+def test_names_are_unique_and_events_known(
+    sample_shares: dict[str, float], case_shares: dict[str, float]
+) -> None:
+    names = [h.name for h in HARD_CASES]
+    assert len(names) == len(set(names))
+    assert set(sample_shares) | set(case_shares) - {"could paste"} <= set(names)
+
+
+def test_labels_of_a_sample() -> None:
+    masks = torch.zeros((3, 3, 8), dtype=torch.bool)
+    masks[0, 0, 0] = masks[0, 0, 2] = True  # two pixels with a gap between
+    masks[1, 0, 1] = True  # in the gap, one pixel
+    masks[2, 2, 6] = True
+    semantic = torch.full((3, 8), 5)
+    semantic[0, :3] = 255
+    depth = torch.ones((1, 3, 8))
+    depth[0, 0, :3] = torch.tensor([float("nan"), -1.0, 1e-30])
+    valid = depth == depth.abs()
+    sample = DenseSample(
+        image=torch.full((1, 3, 8), -0.0),  # pyright: ignore[reportArgumentType]
+        boxes=xyxy(torch.tensor([[0.0, 0, 3, 1], [1, 0, 2, 1], [6, 2, 7, 3]]), (3, 8)),
+        labels=torch.tensor([5, 6, 6]),
+        instance_ids=torch.tensor([1, 2, 2**24 + 3], dtype=torch.int32),
+        instance_masks=masks,  # pyright: ignore[reportArgumentType]
+        semantic_map=semantic,  # pyright: ignore[reportArgumentType]
+        depth=depth,
+        depth_valid=valid,
+        camera_intrinsics=CameraIntrinsics(1, 2, 0, 0),
+        metric_depth=True,
+    )
+    assert set(sample_labels(sample)) == {
+        "one-pixel instance",
+        "touching instances",
+        "nested instances",
+        "instance at a border",
+        "disconnected mask",
+        "region without labels",
+        "invalid depth",
+        "NaN under invalid depth",
+        "infinite, negative or huge garbage under invalid depth",
+        "extreme depth",
+        "metric depth with non-square pixels",
+        "id beyond float32",
+        "float32 image",
+        "-0.0 in the image",
+        "non-square canvas",
+        "one channel",
+    }
+
+
+def test_labels_of_padding_and_large_labels() -> None:
+    padding = torch.zeros((1, 4, 4), dtype=torch.bool)
+    padding[0, 3] = True
+    semantic = torch.full((4, 4), 100_000)
+    semantic[0, 0] = 7
+    semantic[3] = 255
+    sample = DenseSample(
+        image=torch.zeros((3, 4, 4), dtype=torch.uint8),  # pyright: ignore[reportArgumentType]
+        semantic_map=semantic,  # pyright: ignore[reportArgumentType]
+        padding_mask=padding,  # pyright: ignore[reportArgumentType]
+        normals=torch.zeros((3, 4, 4)),
+    )
+    assert set(sample_labels(sample)) == {
+        "uint8 image",
+        "three channels",
+        "padding",
+        "missing normals",
+        "tiny semantic region",
+    }
+
+
+def test_labels_of_a_paste() -> None:
+    schema = PanopticSchemaSpec(classes={1: "thing", 2: "thing"}, max_instances_per_image=5)
+    # Two masks of different classes on one pixel, pasted half outside at twice the size.
+    donor = _one_row_sample([[0, 0, 1, 0], [0, 0, 1, 1]], [1, 2])
+    target = _one_row_sample([[1, 0, 0, 0]], [1])
+    case = PasteCase(
+        target=BatchedDenseSample.from_samples([target]).to_padded(2),
+        source=BatchedDenseSample.from_samples([donor]).to_padded(3),
+        plan=PastePlan(
+            source_idx=torch.tensor([0]),
+            step=torch.tensor([32768]),
+            translate=torch.tensor([[0, -2]]),
+            hflip=torch.tensor([False]),
+            order=torch.tensor([[0, 1, 2]]),
+            count=torch.tensor([2]),
+            mix_key=torch.tensor([0]),
+        ),
+        config=BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=schema, class_priority={2: 1})),
+    )
+    expected = {
+        "B = 1",
+        "source has other B or K",
+        "class table",
+        "scale 1, 2 or 1/2",
+        "negative translation",
+        "more eligible rows than free slots",
+    }
+    assert set(case_labels(case)) == expected
+    roomy = PasteCase(
+        BatchedDenseSample.from_samples([target]).to_padded(3), case.source, case.plan, case.config
+    )
+    found = set(case_labels(roomy))
+    assert found == (expected - {"more eligible rows than free slots", "source has other B or K"}) | {
+        "source has other B or K",
+        "contested pixel",
+        "contested pixel and different priorities",
+        "paste partly outside",
+    } - ({"source has other B or K"} if roomy.source.max_instances == roomy.target.max_instances else set())
+    assert set(outcome_labels(roomy, apply_reference)) >= {"something pasted"}
+
+
+def _one_row_sample(rows: list[list[int]], labels: list[int]) -> DenseSample:
+    masks = np.array(rows, dtype=bool)[:, None, :]
+    columns = [np.flatnonzero(m[0]) for m in masks]
+    boxes = [[float(c[0]), 0.0, float(c[-1] + 1), 1.0] for c in columns]
+    return DenseSample(
+        image=torch.zeros((3, 1, masks.shape[2]), dtype=torch.uint8),  # pyright: ignore[reportArgumentType]
+        boxes=xyxy(torch.tensor(boxes), (1, masks.shape[2])),
+        labels=torch.tensor(labels),
+        instance_ids=torch.arange(1, len(labels) + 1, dtype=torch.int32),
+        instance_masks=torch.from_numpy(masks),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _could_paste(case: PasteCase) -> bool:
+    """Whether there are targets, masks, and a source that is not the target itself."""
+    return (
+        case.target.batch_size > 0
+        and case.source.instance_masks is not None
+        and bool(case.source.instance_valid.any())
+        and not (case.intra_batch and case.target.batch_size == 1)
+    )
