@@ -460,13 +460,13 @@ def _draw_canvas(choices: Choices, low: int, high: int) -> tuple[int, int]:
 
 
 def _draw_valid(choices: Choices, height: int, width: int) -> tuple[int, int] | None:
-    kind = choices.integer(0, 19)
+    kind = choices.integer(0, 15)
     # The larger of two, so that something is left to see.
     rows = max(choices.integer(1, height), choices.integer(1, height))
     columns = max(choices.integer(1, width), choices.integer(1, width))
-    if kind <= 10:
+    if kind <= 8:
         return None
-    return (height, width) if kind <= 12 else (0, 0) if kind == 19 else (rows, columns)
+    return (height, width) if kind <= 10 else (0, 0) if kind == 15 else (rows, columns)
 
 
 def _draw_rectangle(choices: Choices, height: int, width: int, most: int) -> Rectangle:

@@ -103,7 +103,7 @@ def verify(
             "--examples",
             metavar="N",
             help="Drawn examples per target, and as many of real data. 200 and, of the demo "
-            "photographs, 60 by default.",
+            "photographs, 100 by default.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides every example.")] = 0,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segpaste.testing.targets import Target
     from segpaste.types import Modality
 
-DEMO_EXAMPLES = 60
+DEMO_EXAMPLES = 100
 """Examples made of the demo's photographs, where ``--examples`` does not say."""
 
 
@@ -59,11 +59,15 @@ def run_verify(request: Request) -> int:
 
 
 def _run(request: Request) -> int:
+    import torch
+
     from segpaste.testing.engine import check_options, run
     from segpaste.testing.html_report import HtmlReporter
     from segpaste.testing.json_report import JsonReporter
     from segpaste.testing.terminal import RichReporter, terminal_reporter
 
+    # Many operations on small tensors: threads would wait for each other most of the time.
+    torch.set_num_threads(1)
     targets = _targets(request.targets)
     options = _options(request)
     try:

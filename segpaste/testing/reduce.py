@@ -235,7 +235,8 @@ def _plainer_values(example: Example, planned: bool) -> Iterator[Example]:
     views = [_towards_camera(batch) for batch in (example.target, example.source)]
     yield from _if_changed(example, views[0], views[1])
     for name in ("padding_mask", "camera_intrinsics"):
-        if getattr(example.target, name) is not None and not example.target.metric_depth:
+        present = any(getattr(batch, name) is not None for batch in (example.target, example.source))
+        if present and not (name == "camera_intrinsics" and example.target.metric_depth):
             views = [_changed(batch, without={name}) for batch in (example.target, example.source)]
             yield replace(example, target=views[0], source=views[1], pair=None)
     views = [_small_ids(batch) for batch in (example.target, example.source)]

@@ -156,7 +156,7 @@ def test_a_provenance_image_shows_the_row_of_every_mask_pixel() -> None:
     shapes = (
         Shape(0, 0, 5, 5, label=1),
         Shape(2, 2, 1, 1, label=2),  # hidden by the next, so without a row
-        Shape(2, 2, 6, 6, label=2, form="ellipse"),
+        Shape(2, 2, 6, 6, label=2),
         Shape(8, 8, 1, 1, label=4),
     )
     sample = Scene(frame=frame, shapes=shapes, palette="provenance", level=9, first_id=5).sample()
