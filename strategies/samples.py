@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from hypothesis import event
@@ -243,7 +243,7 @@ def instance_masks(
             max_instances=max_instances,
         )
     )
-    return _present(sample.instance_masks)
+    return cast(InstanceMask, sample.instance_masks)
 
 
 @st.composite
@@ -256,7 +256,7 @@ def semantic_maps(
 ) -> SemanticMap:
     """Maps ``[H, W]`` int64 of the schema's classes and its ``ignore_index``."""
     sample = draw(dense_samples({Modality.SEMANTIC}, schema=schema, canvas=canvas, max_side=max_side))
-    return _present(sample.semantic_map)
+    return cast(SemanticMap, sample.semantic_map)
 
 
 @st.composite
@@ -265,14 +265,14 @@ def depth_fields(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``(depth, depth_valid)``, ``[1, H, W]`` float32 and bool; anything may lie where invalid."""
     sample = draw(dense_samples({Modality.DEPTH}, canvas=canvas, max_side=max_side))
-    return _present(sample.depth), _present(sample.depth_valid)
+    return cast(torch.Tensor, sample.depth), cast(torch.Tensor, sample.depth_valid)
 
 
 @st.composite
 def normals(draw: st.DrawFn, *, canvas: tuple[int, int] | None = None, max_side: int = 24) -> torch.Tensor:
     """``[3, H, W]`` float32, unit vectors that face the camera (n_z < 0), or zero for none."""
     sample = draw(dense_samples({Modality.NORMALS}, canvas=canvas, max_side=max_side))
-    return _present(sample.normals)
+    return cast(torch.Tensor, sample.normals)
 
 
 def camera_intrinsics() -> st.SearchStrategy[CameraIntrinsics]:
@@ -353,9 +353,3 @@ def _draw_limits(
     most = schema.max_instances_per_image
     with_names(lambda: check_range("min_instances", min_instances, "max_instances_per_image", most, 0))
     return frame, min_instances, min(max_instances, most)
-
-
-def _present(value: T | None) -> T:
-    if value is None:
-        raise InvalidArgument("the sample lacks the field it was drawn for")
-    return value

@@ -82,6 +82,8 @@ class Example:
         size = f"{height} x {width}"
         if self.pair is not None:
             return f"{self.group}: {self.pair.donor_name} into {self.pair.target_name}, {size}"
+        if self.group != DRAWN:
+            return f"cut from {self.group}: {modality_set_name(self.target.active_modalities())}, {size}"
         return f"drawn: {modality_set_name(self.target.active_modalities())}, {size}"
 
     def alone(self, index: int) -> Example:

@@ -29,6 +29,8 @@ from segpaste.types import (
 
 _SEEDS = tuple(range(5))
 _IDENTITY_STEP = 65536
+_SMALL = 32  # a larger canvas gets fewer tries, since each of them costs more
+_FINEST = 32  # and no more than this many cuts along a side
 _ROW_FIELDS = ("boxes", "labels", "instance_valid", "instance_ids", "instance_masks")
 _FIELDS_OF = {
     Modality.INSTANCE: _ROW_FIELDS[3:],
@@ -145,7 +147,7 @@ def _cut_lines(example: Example, planned: bool) -> Iterator[Example]:
     for axis in (-2, -1):
         size = example.target.images.shape[axis]
         length = size // 2
-        while length >= 1:
+        while length >= max(1, size // _FINEST):
             starts = list(range(0, size - length + 1, length))
             pairs = [(start, start) for start in starts]
             pairs += [(0, size - length), (size - length, 0)]
@@ -254,16 +256,17 @@ def _planned_anew(
     smaller = replace(example, target=target, source=source, pair=None)
     plan = example.plan
     moved = replace(plan, translate=plan.translate - torch.tensor(shift, device=plan.translate.device))
+    seeds = _SEEDS if max(target.canvas_size) <= _SMALL else _SEEDS[:1]
     if not planned:
         yield smaller
-        for seed in _SEEDS:
+        for seed in seeds:
             yield replace(smaller, seed=seed)
         return
     yield replace(smaller, plan=moved)
     if any(shift):
         yield smaller
     if target.batch_size == 1 and source.batch_size == 1:
-        for seed in _SEEDS:
+        for seed in seeds:
             yield replace(smaller, plan=_drawn(target, source, seed, example.config), seed=seed)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from segpaste.integrations import DataSet
 from segpaste.testing import RunOptions, RunReport, resolve_target, run
 from segpaste.testing.files import write_whole
 from segpaste.testing.html_report import HtmlReporter, html_page
@@ -134,25 +133,3 @@ def test_sentences_of_the_summary(report: RunReport) -> None:
         f"replay {wrong.failed[0].replay_id}: segpaste verify tests.faults_five:stale_boxes"
     )
     assert "--seed 0 --examples 30 --modalities instance+semantic" in line
-
-
-def test_a_real_violation_is_cut_out_and_a_real_example_is_loaded(
-    report: RunReport,
-) -> None:
-    samples = tuple(e.before for e in report.targets[0].exhibits) * 2
-    data = DataSet("again", samples, ("first", "second"))
-    result = run(
-        [resolve_target(stale_boxes)],
-        RunOptions(
-            modalities=(SET,),
-            examples=1,
-            real_examples=40,
-            data=(data,),
-            loaders={"again": "my_data()"},
-            only="instance.bbox_recomputed_from_mask",
-        ),
-    )
-    assert [g.group for g in result.targets[0].groups] == ["drawn", "again"]
-    for failed in result.targets[0].failed:
-        assert failed.minimal is not None
-        assert failed.minimal.example.where.startswith(("again", "drawn", "cut"))
