@@ -376,6 +376,7 @@ class _TargetRun:
             sample=index,
             schema=self._options.schema,
             loaders=self._options.loaders,
+            device=self._options.device,
         )
         one = example.alone(index)
         return MinimalCase(

@@ -32,6 +32,7 @@ def reproduction(
     sample: int = 0,
     schema: PanopticSchema | None = None,
     loaders: Mapping[str, str] | None = None,
+    device: str = "cpu",
 ) -> str:
     """A program that builds ``example`` again, runs ``target`` on it and asks ``law``.
 
@@ -46,12 +47,14 @@ def reproduction(
         sample: the offending sample of the batch.
         schema: a class table that overrides the example's.
         loaders: data set name -> Python expression that loads it.
+        device: where the target ran.
     """
     if isinstance(target, Executor):
-        body = _executor_body(target, example, law, sample, schema, loaders or {})
+        body = _executor_body(target, example, law, sample, schema, loaders or {}, device)
     else:
-        body = _augmentation_body(target, example, law, schema, loaders or {})
-    return _imports(body) + body
+        body = _augmentation_body(target, example, law, schema, loaders or {}, device)
+    imports = _imports(body)
+    return imports + body if body.startswith("from ") else f"{imports}\n{body}"
 
 
 def replay_id(code: str) -> str:
@@ -66,6 +69,7 @@ def _executor_body(
     sample: int,
     schema: PanopticSchema | None,
     loaders: Mapping[str, str],
+    device: str,
 ) -> str:
     lines = [target.imported_by, ""]
     if example.pair is not None:
@@ -78,6 +82,7 @@ def _executor_body(
             f"config = {config_code(example.config)}",
         ]
     lines += [f"schema = {schema_code(schema)}" if schema is not None else "schema = config.schema_spec", ""]
+    lines += _moved(("target", "source", "plan"), device)
     kind = law_kind(law)
     call = "after, audit = apply(target, source, plan, config)"
     if law == COMPLETES:
@@ -118,6 +123,7 @@ def _augmentation_body(
     law: str,
     schema: PanopticSchema | None,
     loaders: Mapping[str, str],
+    device: str,
 ) -> str:
     one = example.alone(0)
     lines = [target.imported_by or "# `aug` is the callable that was given to check_augmentation", ""]
@@ -128,6 +134,7 @@ def _augmentation_body(
         lines += [f"target = {sample_code(before)}", f"donor = {sample_code(donor)}"]
         lines.append(f"config = {config_code(example.config)}")
     lines += [f"schema = {schema_code(schema)}" if schema is not None else "schema = config.schema_spec", ""]
+    lines += _moved(("target", "donor"), device)
     options = ", config=config" if target.takes_config else ""
     call = f"result = aug(target, donor, {example.seed}{options})"
     if law == COMPLETES:
@@ -160,6 +167,12 @@ def _augmentation_body(
             f'reports = check_paste(target, after, audit, source=donor, schema=schema, only="{law}")',
         ]
     return _end(lines)
+
+
+def _moved(names: tuple[str, ...], device: str) -> list[str]:
+    if device == "cpu":
+        return []
+    return [f'{", ".join(names)} = (value.to("{device}") for value in ({", ".join(names)}))']
 
 
 def _real_input(example: Example, loaders: Mapping[str, str], *, batched: bool) -> list[str]:
