@@ -2,6 +2,7 @@
 
     python scripts/bench.py [--examples N] [--side S] [--at-least R]
 
+Columns: ``scene_from_seed(...).sample()``, and what Hypothesis draws of the two strategies.
 One thread, wall-clock time: figures of one machine compare with each other only.
 """
 
@@ -31,8 +32,8 @@ def main() -> int:
     torch.set_num_threads(1)
     canvas = (options.side, options.side)
     table = Table(title=f"examples per second at {options.side} x {options.side}, one thread")
-    table.add_column("modalities")
-    for column in ("scene_from_seed", "dense_samples", "paste_cases"):
+    table.add_column("modalities", no_wrap=True)
+    for column in ("scenes", "dense_samples", "paste_cases"):
         table.add_column(column, justify="right")
 
     rate_of_all = 0.0

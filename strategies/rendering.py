@@ -44,6 +44,7 @@ def render(scene: Scene) -> DenseSample:
         drawn &= ~void
     drawn &= ~padding
     kept = np.flatnonzero(drawn.any(axis=(1, 2)))
+    of_shape = np.concatenate(([0], labels))
     masks, labels = drawn[kept], labels[kept]
     n = len(kept)
     ids = scene.first_id + scene.id_step * np.arange(n, dtype=np.int64)
@@ -62,15 +63,13 @@ def render(scene: Scene) -> DenseSample:
         values["instance_masks"] = torch.from_numpy(masks)
     if has(Modality.SEMANTIC):
         semantic = _bands(scene, height, width)
-        if scene.semantic_agrees:
-            for mask, label in zip(masks, labels, strict=True):
-                semantic[mask] = label
+        if scene.semantic_agrees and n:
+            semantic = np.where(number[owner] > 0, of_shape[owner], semantic)
         semantic[void | padding] = frame.ignore_index
         values["semantic_map"] = torch.from_numpy(semantic)
     if has(Modality.PANOPTIC):
-        panoptic = np.zeros((height, width), dtype=np.int64)
-        for mask, number in zip(masks, ids, strict=True):
-            panoptic[mask] = number
+        panoptic = np.concatenate(([0], ids))[number[owner]]
+        panoptic[void | padding] = 0
         values["panoptic_map"] = torch.from_numpy(panoptic)
     if has(Modality.DEPTH):
         depth, valid = _depth(scene, owner, padding)
@@ -205,7 +204,7 @@ def _depth(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> tuple[np.nda
         noise = random_words(scene.seed, _DEPTH, units.size)
     if scene.rough:
         units = units + (noise & 63).reshape(units.shape)
-    depth = np.ldexp((units / DEPTH_UNIT).astype(np.float32), scene.depth_exponent)
+    depth = (units * 2.0**scene.depth_exponent / DEPTH_UNIT).astype(np.float32)
     valid = ~(_holes(scene.holes, scene.hole, noise >> 6, padding.shape) | padding)
     if scene.garbage != "kept":
         depth[~valid] = _garbage(scene.garbage, noise >> 16)[~valid.reshape(-1)]
@@ -252,6 +251,6 @@ def _normals(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> np.ndarray
         tilts = [(0, 0)] + [s.tilt if scene.normals == "tilted" else (0, 0) for s in scene.shapes]
         vectors = np.array([(x, y, -4.0) for x, y in tilts]).T
     unit = (vectors / np.sqrt((vectors * vectors).sum(axis=0))).astype(np.float32)
-    normals = unit.reshape(3, height, width) if scene.normals == "noise" else unit[:, owner]
+    normals = unit.reshape(3, height, width) if scene.normals == "noise" else unit.take(owner, axis=1)
     normals[:, padding | _holes(scene.normal_holes, scene.hole, words >> 27, padding.shape)] = 0
     return normals
