@@ -22,6 +22,8 @@ def _register_profiles() -> None:
     # Hypothesis starts from a profile of its own, and what is left out comes from there.
     database = DirectoryBasedExampleDatabase(".hypothesis/examples")
     slow = [HealthCheck.too_slow]  # judges the machine, not the strategy
+    # Without the explain phase, which took most of the time of a failure and adds comments.
+    phases = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
     profiles: dict[str, settings] = {
         "dev": settings(
             max_examples=50,
@@ -30,6 +32,7 @@ def _register_profiles() -> None:
             database=database,
             print_blob=True,
             suppress_health_check=slow,
+            phases=phases,
         ),
         "ci": settings(
             max_examples=100,
@@ -38,6 +41,7 @@ def _register_profiles() -> None:
             database=None,
             print_blob=True,
             suppress_health_check=slow,
+            phases=phases,
         ),
         "nightly": settings(
             max_examples=2000,
@@ -46,6 +50,7 @@ def _register_profiles() -> None:
             database=database,
             print_blob=True,
             suppress_health_check=slow,
+            phases=phases,
         ),
         "gpu": settings(
             max_examples=200,
@@ -54,6 +59,7 @@ def _register_profiles() -> None:
             database=None,
             print_blob=True,
             suppress_health_check=slow,
+            phases=phases,
         ),
         "mutation": settings(
             max_examples=25,
