@@ -49,8 +49,8 @@ def draw_plan(
             with B = 1 there is no other and nothing is pasted.
 
     Raises:
-        TypeError, ValueError: on seeds or source rows of another dtype, shape or range,
-            and on views that cannot be pasted into each other.
+        ValueError: on seeds or source rows of another dtype, shape or range, and on views
+            that cannot be pasted into each other.
     """
     check_views(target, source, config)
     batch = target.batch_size
@@ -60,6 +60,11 @@ def draw_plan(
         raise ValueError(
             f"source_idx: got {source_idx.dtype} {list(source_idx.shape)}, expected int64 [{batch}]"
         )
+    if source_idx is not None and batch and source_idx.device.type == "cpu":
+        low, high = int(source_idx.min()), int(source_idx.max())
+        if low < 0 or high >= source.batch_size:
+            got = low if low < 0 else high
+            raise ValueError(f"source_idx: got {got}, expected 0 or more and less than {source.batch_size}")
     if source_idx is None and source.batch_size != batch:
         raise ValueError(
             f"source: got {source.batch_size} samples, expected the target batch itself (B = {batch}) "

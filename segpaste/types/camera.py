@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class CameraIntrinsics:
         cx, cy: principal point in pixels, finite.
 
     Raises:
+        TypeError: if one of them is no number.
         ValueError: if a focal length is not finite and positive, or a coordinate of
             the principal point is not finite.
     """
@@ -27,6 +29,8 @@ class CameraIntrinsics:
     def __post_init__(self) -> None:
         for name in ("fx", "fy", "cx", "cy"):
             value = getattr(self, name)
+            if not isinstance(value, Real):
+                raise TypeError(f"camera_intrinsics.{name}: got {type(value).__name__}, expected a number")
             if not math.isfinite(value):
                 raise ValueError(f"camera_intrinsics.{name}: got {value}, expected a finite number")
             if name in ("fx", "fy") and value <= 0:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
@@ -21,12 +20,13 @@ from pydantic import (
     model_validator,
 )
 
+from segpaste.types.frozen_mapping import FrozenMapping
 from segpaste.types.schema import INT32_MAX, PanopticSchemaSpec
 
 ValueT = TypeVar("ValueT", int, float)
 ClassTable = Annotated[
     Mapping[Annotated[int, Field(ge=0, le=INT32_MAX)], ValueT],
-    AfterValidator(lambda value: MappingProxyType(dict(sorted(value.items())))),
+    AfterValidator(FrozenMapping),
     PlainSerializer(dict),
 ]
 Fraction01 = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -98,8 +98,8 @@ class PanopticPasteConfig(_Frozen):
     """
 
     taxonomy: PanopticSchemaSpec
-    class_priority: ClassTable[int] = Field(default_factory=dict)
-    stuff_min_area: ClassTable[int] = Field(default_factory=dict)
+    class_priority: ClassTable[int] = Field(default_factory=FrozenMapping[int, int])
+    stuff_min_area: ClassTable[int] = Field(default_factory=FrozenMapping[int, int])
     tau_stuff_frac: Fraction01 = 0.1
     stuff_policy: Literal["revert", "ignore"] = "revert"
     debug_assert_bijection: bool = False

@@ -167,6 +167,8 @@ class DenseSample:
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ValueError(f"from_dict: got unknown keys {unknown}")
+        if "image" not in values:
+            raise ValueError(f"from_dict: got keys {sorted(values)}, expected image among them")
         return cls(**values)
 
     def to(self, device: torch.device | str) -> Self:
@@ -242,6 +244,10 @@ class DenseSample:
             if value is not None:
                 check_field(name, value, shape, dtype, device)
         check_modalities(self.instance_masks, self.semantic_map, self.panoptic_map)
+        if not isinstance(self.camera_intrinsics, CameraIntrinsics | None):
+            raise TypeError(
+                f"camera_intrinsics: got {type(self.camera_intrinsics).__name__}, expected CameraIntrinsics"
+            )
         check_metric(self.metric_depth, self.depth, self.camera_intrinsics)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkable
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, model_validator
+
+from segpaste.types.frozen_mapping import FrozenMapping
 
 if TYPE_CHECKING:
     from segpaste.types.dense_sample import DenseSample
@@ -36,11 +37,7 @@ class PanopticSchema(Protocol):
         ...
 
 
-def _read_only(value: Mapping[int, ThingOrStuff]) -> Mapping[int, ThingOrStuff]:
-    return MappingProxyType(dict(sorted(value.items())))
-
-
-class PanopticSchemaSpec(BaseModel):
+class PanopticSchemaSpec(BaseModel, frozen=True, extra="forbid"):
     """A frozen, validated :class:`PanopticSchema`.
 
     Raises:
@@ -48,11 +45,9 @@ class PanopticSchemaSpec(BaseModel):
             ``ignore_index`` that is also a class, or a limit below 1.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     classes: Annotated[
         Mapping[Annotated[int, Field(ge=0, le=INT32_MAX)], ThingOrStuff],
-        AfterValidator(_read_only),
+        AfterValidator(FrozenMapping),
         PlainSerializer(dict),
     ]
     ignore_index: Annotated[int, Field(ge=0, le=INT32_MAX)] = 255
@@ -66,9 +61,6 @@ class PanopticSchemaSpec(BaseModel):
                 "expected a value outside of classes"
             )
         return self
-
-    def __hash__(self) -> int:
-        return hash((tuple(self.classes.items()), self.ignore_index, self.max_instances_per_image))
 
 
 def classes_of_kind(schema: PanopticSchema, kind: ThingOrStuff) -> list[int]:

@@ -198,6 +198,8 @@ def test_draws_are_uniform():
         ({"seeds": torch.zeros(1)}, r"seeds: got torch.float32 \[1\], expected int64 \[1\]"),
         ({"seeds": torch.zeros(2, dtype=torch.int64)}, r"seeds: got torch.int64 \[2\]"),
         ({"source_idx": torch.zeros(2, dtype=torch.int64)}, r"source_idx: got torch.int64 \[2\]"),
+        ({"source_idx": torch.tensor([1])}, "source_idx: got 1, expected 0 or more and less than 1"),
+        ({"source_idx": torch.tensor([-1])}, "source_idx: got -1, expected 0 or more"),
         ({"source": True}, "source: got 2 samples, expected the target batch itself"),
     ],
 )

@@ -33,3 +33,8 @@ def test_focal_lengths_must_be_positive(name: str, value: float) -> None:
     values = {"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0} | {name: value}
     with pytest.raises(ValueError, match=f"^camera_intrinsics.{name}: got {value}, expected more than 0$"):
         CameraIntrinsics(**values)
+
+
+def test_what_is_no_number_is_refused():
+    with pytest.raises(TypeError, match="camera_intrinsics.fx: got str, expected a number"):
+        CameraIntrinsics("a", 1, 1, 1)  # pyright: ignore[reportArgumentType]

@@ -422,3 +422,13 @@ def test_repr_is_short_and_says_what_matters() -> None:
     )
     bare = DenseSample(image=tv_tensors.Image(torch.zeros((1, 2, 3))))
     assert repr(bare) == "DenseSample(image, 1x2x3 float32, 0 rows)"
+
+
+def test_camera_of_another_type_is_refused():
+    with pytest.raises(TypeError, match="camera_intrinsics: got Tensor, expected CameraIntrinsics"):
+        DenseSample(image=torch.zeros((1, 2, 2)), camera_intrinsics=torch.ones(4))  # pyright: ignore[reportArgumentType]
+
+
+def test_from_dict_needs_an_image():
+    with pytest.raises(ValueError, match=r"from_dict: got keys \['labels'\], expected image"):
+        DenseSample.from_dict({"labels": torch.zeros(0, dtype=torch.int64)})
