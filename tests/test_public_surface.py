@@ -31,25 +31,105 @@ SURFACE: dict[str, set[str]] = {
         "SemanticMap",
         "__version__",
     },
+    "segpaste.types": {
+        "BatchAuditPacket",
+        "BatchCopyPasteConfig",
+        "BatchedDenseSample",
+        "BatchedPlacementConfig",
+        "CameraIntrinsics",
+        "DenseSample",
+        "InstanceMask",
+        "LEGAL_MODALITY_SETS",
+        "Modality",
+        "PaddedBatchedDenseSample",
+        "PaddingMask",
+        "PanopticMap",
+        "PanopticPasteConfig",
+        "PanopticSchema",
+        "PanopticSchemaSpec",
+        "PastePlan",
+        "PasteThresholds",
+        "SemanticMap",
+        "check_against_schema",
+        "classes_of_kind",
+        "modality_set_name",
+        "to_q16",
+        "xyxy",
+    },
+    "segpaste.paste": {
+        "ReplayRecord",
+        "apply_reference",
+        "check_plan",
+        "check_views",
+        "derive_seed",
+        "draw_plan",
+        "eligible_slots",
+        "philox4x32",
+        "philox_words",
+        "replay",
+    },
+    "segpaste.invariants": {
+        "InvariantReport",
+        "InvariantViolation",
+        "LAWS",
+        "LAW_MODULES",
+        "Law",
+        "MetamorphicCase",
+        "assert_metamorphic",
+        "assert_paste",
+        "assert_sample",
+        "check_metamorphic",
+        "check_padded",
+        "check_paste",
+        "check_sample",
+        "get_law",
+        "laws",
+    },
+    "segpaste.strategies": {
+        "HARD_CASES",
+        "PasteCase",
+        "batches",
+        "camera_intrinsics",
+        "dense_samples",
+        "depth_fields",
+        "instance_masks",
+        "normals",
+        "padded_batches",
+        "panoptic_schemas",
+        "paste_cases",
+        "paste_configs",
+        "paste_plans",
+        "semantic_maps",
+    },
+    "segpaste.testing": {
+        "AugmentationViolation",
+        "Event",
+        "MinimalCase",
+        "Result",
+        "RunOptions",
+        "RunReport",
+        "TargetNotFoundError",
+        "TargetReport",
+        "check_augmentation",
+        "resolve_target",
+        "run",
+    },
+    "segpaste.integrations": {
+        "DataError",
+        "DataSet",
+        "demo_photographs",
+        "load_data",
+    },
 }
 PACKAGES = sorted(SURFACE)
-DOCUMENTED = [
-    "segpaste",
-    "segpaste.types",
-    "segpaste.paste",
-    "segpaste.invariants",
-    "segpaste.strategies",
-    "segpaste.integrations",
-    "segpaste.testing",
-    "segpaste.viz",
-]
+DOCUMENTED = [*PACKAGES, "segpaste.viz"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_public_names_are_these_and_no_others(package: str) -> None:
     module = importlib.import_module(package)
     assert set(module.__all__) == SURFACE[package]
-    assert list(module.__all__) == sorted(set(module.__all__), key=module.__all__.index)
+    assert len(module.__all__) == len(SURFACE[package])
     for name in module.__all__:
         assert hasattr(module, name), name
 

@@ -100,7 +100,7 @@ class PastePlan:
         printer.text(repr(self))
 
     def __repr__(self) -> str:
-        if self.batch_size > 4 or self.step.device.type != "cpu":
+        if self.batch_size > 4 or self.order.shape[1] > 16 or self.step.device.type != "cpu":
             return f"PastePlan(B={self.batch_size}, K_s={self.order.shape[1]})"
         rows = [
             f"from {int(self.source_idx[b])} step {int(self.step[b])} at {tuple(self.translate[b].tolist())}"
