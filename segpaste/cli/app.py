@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-PASSED, VIOLATED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+PASSED, VIOLATED, WRONG_USAGE, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 
 app = typer.Typer(
     name="segpaste",
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if all laws hold, 1 if some are violated, 2 on wrong usage (one line on standard
-        error), 130 when interrupted.
+        error), 70 after an internal error (its traceback on standard error), 130 when interrupted.
     """
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
@@ -47,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error)
             return WRONG_USAGE
         if message is None:
-            raise
-        return _fail(f"{message()} See `segpaste --help`.", WRONG_USAGE)
+            # Python's own exit code for an exception is 1, which would say "violated".
+            traceback.print_exc()
+            return _fail("internal error: no verdict", INTERNAL_ERROR)
+        text = message().rstrip()
+        stop = "" if text.endswith((".", "?", "!")) else "."
+        return _fail(f"{text}{stop} See `segpaste --help`.", WRONG_USAGE)
     return code if isinstance(code, int) else PASSED
 
 

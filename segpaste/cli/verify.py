@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +45,8 @@ def run_verify(request: Request) -> int:
         0 if all laws hold, 1 if some are violated, 130 when interrupted.
 
     Raises:
-        UsageError: in one line, before anything was run.
+        UsageError: in one line, before anything was run; before any data are read, if they
+            have no part in it.
     """
     if request.examples is not None and request.examples < 1:
         raise UsageError(f"--examples: got {request.examples}, expected 1 or more")
@@ -74,6 +75,7 @@ def _run(request: Request) -> int:
         check_options(options)
     except ValueError as error:
         raise UsageError(f"--{error}") from None
+    options = _with_data(options, request)
     terminal = terminal_reporter()
     listeners: list[Listener] = [terminal]
     if request.json is not None:
@@ -105,6 +107,7 @@ def _targets(names: Sequence[str]) -> list[Target]:
 
 
 def _options(request: Request) -> RunOptions:
+    """All that can be known, and refused, without any data."""
     from segpaste.testing.check import DEFAULT_EXAMPLES
     from segpaste.testing.engine import RunOptions, parse_modalities
     from segpaste.types import LEGAL_MODALITY_SETS
@@ -115,21 +118,26 @@ def _options(request: Request) -> RunOptions:
             sets = parse_modalities(request.modalities)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
-    data, loaders, notes = _read_data(request, None if not request.modalities else sets)
-    drawn = DEFAULT_EXAMPLES if request.examples is None else request.examples
-    real = drawn
-    if not request.data:
-        real = DEMO_EXAMPLES if request.examples is None else min(request.examples, DEMO_EXAMPLES)
     return RunOptions(
         modalities=sets,
-        examples=drawn,
-        real_examples=real if data else 0,
+        examples=DEFAULT_EXAMPLES if request.examples is None else request.examples,
         seed=request.seed,
         device=request.device,
         only=request.only,
+        folders=tuple(str(folder) for folder in request.data),
+    )
+
+
+def _with_data(options: RunOptions, request: Request) -> RunOptions:
+    data, loaders, notes = _read_data(request, options.modalities if request.modalities else None)
+    real = options.examples
+    if not request.data:
+        real = DEMO_EXAMPLES if request.examples is None else min(request.examples, DEMO_EXAMPLES)
+    return replace(
+        options,
+        real_examples=real if data else 0,
         data=tuple(data),
         loaders=loaders,
-        folders=tuple(str(folder) for folder in request.data),
         notes=tuple(notes),
     )
 
@@ -196,6 +204,8 @@ def _check_outputs(request: Request) -> None:
         except OSError as error:
             raise UsageError(f"--html: cannot make the folder {request.html}: {error.strerror}") from None
         _check_writable("--html", request.html)
+        if (request.html / "index.html").is_dir():
+            raise UsageError(f"--html: {request.html / 'index.html'} is a folder, expected a file")
     if request.json is not None:
         if request.json.is_dir():
             raise UsageError(f"--json: {request.json} is a folder, expected a file")
@@ -205,8 +215,12 @@ def _check_outputs(request: Request) -> None:
 
 
 def _check_writable(option: str, folder: Path) -> None:
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{option}: cannot write to {folder}")
+    # By writing, for permissions do not tell of a full or a read-only file system.
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option}: cannot write to {folder}: {error.strerror}") from None
 
 
 def _say(what: str) -> None:

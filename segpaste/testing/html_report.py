@@ -9,7 +9,7 @@ from segpaste.testing.events import Event, RunFinished
 from segpaste.testing.files import write_whole
 from segpaste.testing.pictures import exhibit_strip, violation_strip
 from segpaste.testing.results import RunReport, TargetReport
-from segpaste.testing.summary import examples_line, grouped, rate, replay_line, verdict
+from segpaste.testing.summary import examples_line, grouped, rate, replay_line, verdict, warnings
 from segpaste.testing.terminal import header_lines
 from segpaste.viz import data_uri
 
@@ -65,6 +65,7 @@ def html_page(report: RunReport) -> str:
                 "ok": not target.failed,
                 "verdict": verdict(target),
                 "examples": examples_line(target),
+                "warnings": warnings(target),
                 "groups": grouped(target),
                 "violations": _violations(target, report),
                 "gallery": _gallery(target),

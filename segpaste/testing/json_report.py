@@ -10,7 +10,7 @@ from typing import Any
 from segpaste.testing.events import Event, RunFinished
 from segpaste.testing.files import write_whole
 from segpaste.testing.results import Result, RunReport
-from segpaste.testing.summary import pasted_total, replay_line
+from segpaste.testing.summary import pasted_total, replay_line, warnings
 
 FORMAT = 1
 """Raised when a key changes its meaning or goes away; new keys may come at any time."""
@@ -42,6 +42,7 @@ def run_as_dict(report: RunReport) -> dict[str, Any]:
                 "seconds": round(target.seconds, 3),
                 "examples": [asdict(group) for group in target.groups],
                 "non_empty_unions": dict(zip(("drawn", "real"), pasted_total(target), strict=True)),
+                "notes": warnings(target),
                 "laws": [_result_as_dict(result, report) for result in target.results],
             }
             for target in report.targets

@@ -226,7 +226,7 @@ def _end_completes(lines: list[str], call: str) -> str:
             "    first = returned[0] if isinstance(returned, tuple) else returned",
             "    if not isinstance(first, DenseSample | PaddedBatchedDenseSample):",
             '        status, message = "violated", f"returned a {type(first).__name__}"',
-            "except Exception as error:",
+            "except (Exception, SystemExit) as error:",
             '    status, message = "violated", f"raised {type(error).__name__}: {error}"',
             f'reports = [InvariantReport("{COMPLETES}", status, message)]',
             "for report in reports:",

@@ -39,6 +39,14 @@ def examples_line(report: TargetReport) -> str:
     return "; ".join(parts)
 
 
+def warnings(report: TargetReport) -> list[str]:
+    """What makes the verdicts on a target say less than they seem to."""
+    judged = any(r.kind == "paste" and r.tried for r in report.results)
+    if not judged or sum(pasted_total(report)):
+        return []
+    return ["warning: no example had a non-empty paste union: the laws of pasting were not put to the test"]
+
+
 def pasted_total(report: TargetReport) -> tuple[int, int]:
     """Non-empty paste unions among drawn examples, and among real ones."""
     drawn = sum(g.pasted for g in report.groups if g.group == DRAWN)

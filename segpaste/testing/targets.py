@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ Apply = Callable[
     [PaddedBatchedDenseSample, PaddedBatchedDenseSample, PastePlan, BatchCopyPasteConfig],
     tuple[PaddedBatchedDenseSample, BatchAuditPacket],
 ]
+
+
+_SEGPASTE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PYTHON = sysconfig.get_path("stdlib")
+_INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 
 class TargetNotFoundError(ValueError):
@@ -66,7 +72,7 @@ class Executor:
         """
         try:
             result: Any = self.apply(target, source, plan, config)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TargetFailedError(last_line(error)) from error
         if not (
             isinstance(result, tuple)
@@ -107,7 +113,7 @@ class Augmentation:
         options = {"config": config} if self.takes_config else {}
         try:
             result = self.function(target, donor, seed, **options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TargetFailedError(last_line(error)) from error
         after, audit = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         if not isinstance(after, DenseSample) or not isinstance(audit, BatchAuditPacket | None):
@@ -151,11 +157,11 @@ def resolve_target(spec: str | Augment | Target) -> Target:
 
 
 def last_line(error: BaseException) -> str:
-    """What was raised, and the deepest line of code it came from."""
-    text = traceback.format_exception_only(error)[-1].strip().splitlines()
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
-    return f"raised {text[0] if text else type(error).__name__}{place}"
+    """What was raised, and the deepest line of the target's own code that it came from, if any."""
+    said = traceback.format_exception_only(error)
+    # The message of a syntax error comes last and names its place; elsewhere the last may be a note.
+    text = said[-1 if isinstance(error, SyntaxError) else 0].strip().splitlines()
+    return f"raised {text[0] if text else type(error).__name__}{_place(error)}"
 
 
 def copied(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
@@ -177,6 +183,25 @@ def pair_of(example: Example) -> tuple[DenseSample, DenseSample]:
     return ragged(copied(example.target)), ragged(copied(example.source))
 
 
+def _place(error: BaseException) -> str:
+    """The deepest line that is neither ours nor Python's; one of an installed package only
+    if nobody else's code was running.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith("<") and not _is_own(f.filename)]
+    chosen = [f for f in theirs if not _lies_in(f.filename, _INSTALLED)] or theirs
+    return f" ({os.path.basename(chosen[-1].filename)}:{chosen[-1].lineno})" if chosen else ""
+
+
+def _is_own(file: str) -> bool:
+    # Installed packages lie inside the standard library's folder, and segpaste may be one of them.
+    return _lies_in(file, (_SEGPASTE,)) or (_lies_in(file, (_PYTHON,)) and not _lies_in(file, _INSTALLED))
+
+
+def _lies_in(file: str, folders: tuple[str, ...]) -> bool:
+    return any(os.path.abspath(file).startswith(folder + os.sep) for folder in folders)
+
+
 def _imported(spec: str) -> Any:
     module_name, colon, path = spec.partition(":")
     if not colon or not module_name or not path:
@@ -187,7 +212,7 @@ def _imported(spec: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         value: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetNotFoundError(f"target {spec}: cannot import {module_name}: {last_line(error)}") from None
     for name in path.split("."):
         if not hasattr(value, name):
@@ -200,7 +225,7 @@ def _augmentation(value: Any, name: str, imported_by: str | None) -> Augmentatio
     if inspect.isclass(value):
         try:
             value = value()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TargetNotFoundError(
                 f"target {name}: cannot make one without arguments: {last_line(error)}"
             ) from None

@@ -17,7 +17,7 @@ from segpaste.testing.events import (
     TargetStarted,
 )
 from segpaste.testing.results import Result, RunHeader, RunReport, TargetReport
-from segpaste.testing.summary import examples_line, grouped, rate, replay_line, verdict
+from segpaste.testing.summary import examples_line, grouped, rate, replay_line, verdict, warnings
 
 _WIDTH = 100
 _LINE_EVERY_SECONDS = 5.0
@@ -141,7 +141,8 @@ class RichReporter:
                 table.add_row(result.law, status, f"{result.exercised} / {result.tried}", rate(result))
             self._console.print(table)
         for line in closing_lines(target, report):
-            self._console.print(line, style=None if not line.startswith("[") else "red", markup=False)
+            style = "red" if line.startswith("[") else "yellow" if line.startswith("warning: ") else None
+            self._console.print(line, style=style, markup=False)
 
 
 def header_lines(header: RunHeader) -> list[str]:
@@ -184,7 +185,7 @@ def closing_lines(target: TargetReport, report: RunReport) -> list[str]:
     for status in ("not exercised", "not decidable"):
         reasons = [r for r in target.results if r.status == status and r.reason]
         lines += [f"{status}: {r.law}: {r.reason}" for r in reasons]
-    return [*lines, examples_line(target), verdict(target)]
+    return [*lines, examples_line(target), *warnings(target), verdict(target)]
 
 
 def _failure_lines(result: Result, report: RunReport) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from segpaste.types import DenseSample, Modality
@@ -56,6 +57,18 @@ def raises_on_panoptic(target: DenseSample, donor: DenseSample, seed: int) -> De
     if Modality.PANOPTIC in target.active_modalities():
         raise NotImplementedError
     return target
+
+
+def gives_up(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
+    """Leaves the program as if all were well."""
+    sys.exit(0)
+
+
+def stumbles_inside_segpaste(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
+    """Hands something to segpaste that it refuses."""
+    fields = target.to_dict()
+    fields["image"] = None
+    return DenseSample(**fields)
 
 
 not_callable = 3

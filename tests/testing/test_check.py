@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -88,6 +89,36 @@ def test_an_exception_is_a_violation_with_its_last_line_and_place() -> None:
     assert len(result.minimal.before) == 2
     assert result.minimal.after is None
     assert torch.tensor(result.minimal.before.canvas_size).prod() <= 4
+
+
+def test_leaving_the_program_is_a_violation() -> None:
+    result = _record(augmentations.gives_up, examples=3, modalities=ONE_SET)[COMPLETES]
+    assert result.status == "failed"
+    assert result.violation is not None
+    assert result.violation.startswith("[target.completes] raised SystemExit: 0 (augmentations.py:")
+
+
+def test_an_executor_that_leaves_the_program_is_a_violation() -> None:
+    def leaves(target: Any, source: Any, plan: Any, config: Any) -> Any:
+        raise SystemExit("enough")
+
+    result = _record(Executor("leaves", leaves, ""), examples=3, modalities=ONE_SET)[COMPLETES]
+    assert result.violation is not None
+    assert result.violation.startswith("[target.completes] raised SystemExit: enough (test_check.py:")
+
+
+def test_the_place_of_an_exception_is_the_targets_own_line() -> None:
+    result = _record(augmentations.stumbles_inside_segpaste, examples=3, modalities=ONE_SET)[COMPLETES]
+    assert result.violation is not None
+    assert re.search(r" \(augmentations\.py:\d+\)$", result.violation)
+
+
+def test_an_interrupt_is_no_violation() -> None:
+    def interrupted(target: Any, donor: Any, seed: int) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _record(interrupted, examples=3, modalities=ONE_SET)
 
 
 @pytest.mark.parametrize(

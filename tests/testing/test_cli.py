@@ -100,11 +100,15 @@ def test_violations_exit_with_1_and_name_law_and_replay(capsys: pytest.CaptureFi
     ("arguments", "message"),
     [
         (["verify", "nothing"], "target: got 'nothing', expected module:attribute or one of reference"),
-        (["verify", "no_such:aug"], "target no_such:aug: cannot import no_such: raised ModuleNotFoundError"),
+        (
+            ["verify", "no_such:aug"],
+            "no_such:aug: cannot import no_such: raised ModuleNotFoundError: No module named 'no_such'\n",
+        ),
         (["verify", "--modalities", "colour"], "--modalities: got 'colour', expected one of instance, "),
         (["verify", "--only", "nothing.*"], "--only: got 'nothing.*', which matches no law"),
         (["verify", "--examples", "0"], "--examples: got 0, expected 1 or more"),
         (["verify", "--examples", "few"], "Invalid value for '--examples'"),
+        (["verify", "--seed", "x"], "as an integer. See `segpaste --help`."),
         (["verify", "--device", "tpu"], "--device: got 'tpu', expected 'cpu' or 'cuda'"),
         (["verify", "--data", "no_such_folder"], "--data: no_such_folder: no such folder"),
         (["verify", "--json", "no_such_folder/r.json"], "--json: no such folder no_such_folder"),
@@ -129,9 +133,104 @@ def test_wrong_usage_exits_with_2_and_one_line(
     lines = [line for line in err.splitlines() if not line.endswith("...")]
     assert len(lines) == 1
     assert lines[0].startswith("segpaste: ")
-    assert message in lines[0]
+    assert message in lines[0] + "\n"
     assert "Traceback" not in out + err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--only", "nothing.*"],
+        ["--device", "tpu"],
+        pytest.param(
+            ["--device", "cuda"],
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there"),
+        ),
+        ["--modalities", "colour"],
+        ["--examples", "0"],
+        ["--json", "no_such_folder/r.json"],
+        ["--html", "/dev/null/report"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("data", [[], ["--data", "."]], ids=["demo", "folder"])
+def test_what_needs_no_data_is_refused_before_any_are_read(
+    arguments: list[str], data: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(segpaste.integrations, "demo_photographs", lambda: read.append("demo") or [])
+    monkeypatch.setattr(segpaste.integrations, "load_data", lambda *a, **k: read.append(a) or [])
+    assert main(["verify", "reference", *arguments, *data]) == 2
+    assert read == []
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"segpaste: {arguments[0]}: ")
+
+
+def test_a_report_that_could_not_be_put_in_place_is_refused_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "index.html").mkdir()
+    assert main(["verify", *FEW, "--html", str(tmp_path)]) == 2
+    assert "index.html is a folder, expected a file" in capsys.readouterr().err
+
+
+def test_a_module_that_leaves_the_program_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "script_without_guard.py").write_text("import sys\n\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["verify", "script_without_guard:paste"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.endswith("...")]
+    assert line.endswith(
+        "cannot import script_without_guard: raised SystemExit: 0 (script_without_guard.py:3)"
+    )
+
+
+def test_an_augmentation_that_leaves_the_program_is_a_violation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "tests.testing.augmentations:gives_up", *FEW, "--only", COMPLETES]) == 1
+    assert "[target.completes] raised SystemExit: 0" in capsys.readouterr().out
+
+
+def test_an_internal_error_is_neither_a_verdict_nor_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("segpaste.testing.engine.sweep", broken)
+    assert main(["verify", "reference", *FEW]) == 70
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "RuntimeError: a mistake of ours" in err
+    assert err.splitlines()[-1] == "segpaste: internal error: no verdict"
+
+
+WARNING = "warning: no example had a non-empty paste union: the laws of pasting were not put to the test"
+
+
+def test_a_target_that_never_pastes_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    never = ["verify", "tests.testing.augmentations:identity", *FEW]
+    assert main([*never, "--json", str(tmp_path / "r.json"), "--html", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines().count(WARNING) == 1
+    assert json.loads((tmp_path / "r.json").read_text())["targets"][0]["notes"] == [WARNING]
+    assert (tmp_path / "index.html").read_text().count(WARNING) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reference", "--examples", "20"],
+        ["tests.testing.augmentations:identity", "--examples", "3", "--only", "sample.*"],
+    ],
+    ids=["it pastes", "no law of pasting"],
+)
+def test_there_is_no_warning_without_need(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "r.json"
+    assert main(["verify", *arguments, "--modalities", "instance+semantic", "--json", str(file)]) == 0
+    assert "warning:" not in capsys.readouterr().out
+    assert json.loads(file.read_text())["targets"][0]["notes"] == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
