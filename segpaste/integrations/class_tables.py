@@ -19,7 +19,7 @@ def class_table(root: Path, classes: dict[int, ThingOrStuff] | Path, ignore_inde
         DataError: if the file has no categories or the table is no legal one.
     """
     if isinstance(classes, dict):
-        return schema_of(classes, ignore_index, "classes")
+        return schema_of(classes, ignore_index, f"{root}: classes")
     path = root / classes
     content = read_json(path)
     categories = content.get("categories") if isinstance(content, dict) else content

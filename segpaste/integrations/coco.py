@@ -168,23 +168,38 @@ def _images(
 ) -> list[_Image]:
     """The images by ascending id, each with its annotations by ascending ``sort_key``."""
     images: dict[int, _Image] = {}
+    skipped_ids: set[int] = set()
     for position, entry in enumerate(_list(content, "images", path)):
         where = f"{path}: images[{position}]"
-        image = _Image(
-            id=_field(entry, "id", int, where),
-            file_name=_field(entry, "file_name", str, where),
-            height=_field(entry, "height", int, where),
-            width=_field(entry, "width", int, where),
-            annotations=[],
-        )
-        if image.id in images:
-            raise DataError(f"{where}: got id {image.id} a second time, expected ids that differ")
-        images[image.id] = image
+        try:
+            image_id = _field(entry, "id", int, where)
+            if image_id in images or image_id in skipped_ids:
+                raise DataError(f"{where}: got id {image_id} a second time, expected ids that differ")
+            skipped_ids.add(image_id)
+            images[image_id] = _Image(
+                id=image_id,
+                file_name=_field(entry, "file_name", str, where),
+                height=_field(entry, "height", int, where),
+                width=_field(entry, "width", int, where),
+                annotations=[],
+            )
+            skipped_ids.remove(image_id)
+        except DataError as error:
+            records.skip_or_raise(error, skip_bad)
+    annotation_ids: set[int] = set()
     for position, annotation in enumerate(_list(content, "annotations", path)):
         where = f"{path}: annotations[{position}]"
         try:
             image_id = _field(annotation, "image_id", int, where)
             key = _field(annotation, sort_key, int, where)
+            if sort_key == "id":
+                if key in annotation_ids:
+                    raise DataError(
+                        f"{path}: annotation {key}: the id occurs twice, expected ids that differ"
+                    )
+                annotation_ids.add(key)
+            if image_id in skipped_ids:
+                continue  # counted with its image
             if image_id not in images:
                 raise DataError(
                     f"{path}: annotation {key}: got image_id {image_id}, expected one of the images listed"

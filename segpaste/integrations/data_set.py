@@ -76,7 +76,10 @@ def assemble(name: str, records: Records) -> DataSet:
     """
     samples, names = records.samples, records.names
     if not samples:
-        raise DataError(f"set {name!r}: no readable image left ({len(records.skipped)} bad records skipped)")
+        first = f"; the first: {records.skipped[0]}" if records.skipped else ""
+        raise DataError(
+            f"set {name!r}: no readable image left ({len(records.skipped)} bad records skipped{first})"
+        )
     for sample, sample_name in zip(samples, names, strict=True):
         _check_alike(name, sample_name, sample, names[0], samples[0])
     if len(samples) == 1:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import struct
 import zlib
 from io import BytesIO
@@ -16,6 +18,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from segpaste.integrations.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy")
+
+# Raw modes of 16 bits per channel, of which Pillow would keep the high byte ("BGR;16" is 5, 6 and 5 bits).
+_SIXTEEN_BITS = re.compile(r";16[BLN]")
 
 # What Pillow raises on a damaged file: OSError on most, SyntaxError on PNG chunks.
 _BROKEN_IMAGE = (
@@ -37,7 +42,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(_read_bytes(path))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from error
 
 
@@ -49,7 +54,7 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         return yaml.safe_load(_read_bytes(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as YAML: {error}") from error
 
 
@@ -65,7 +70,7 @@ def read_image(path: Path) -> np.ndarray:
     """
     if path.suffix.lower() == ".npy":
         return _image_from_npy(path)
-    with _open_image(path) as image:
+    with _open_image(path, eight_bits=True) as image:
         if image.mode.startswith(("I", "F")):
             raise DataError(f"{path}: got a {image.mode} image, expected 8 bits per channel")
         return np.array(image.convert("RGB"))
@@ -89,9 +94,9 @@ def read_rgb_ids(path: Path) -> np.ndarray:
     """COCO panoptic ids ``[H, W]`` int64: r + 256 g + 65536 b.
 
     Raises:
-        DataError: if the file is missing, truncated or not RGB.
+        DataError: if the file is missing, truncated, not RGB or of 16 bits per channel.
     """
-    with _open_image(path) as image:
+    with _open_image(path, eight_bits=True) as image:
         if image.mode not in ("RGB", "RGBA"):
             raise DataError(f"{path}: got a {image.mode} image, expected RGB (ids are r + 256 g + 65536 b)")
         rgb = np.array(image)[..., :3].astype(np.int64)
@@ -123,13 +128,14 @@ def read_npy(path: Path) -> np.ndarray:
     """An array of numbers from an NPY file.
 
     Raises:
-        DataError: if the file is missing, damaged or holds no numbers.
+        DataError: if the file is missing, damaged, shorter than its header says or holds
+            no numbers.
     """
+    content = _read_bytes(path)
     try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
+        _check_npy_size(content)
+        array = np.load(BytesIO(content), allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not readable as NPY: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         raise DataError(f"{path}: got {getattr(array, 'dtype', 'an archive')}, expected an array of numbers")
@@ -143,18 +149,38 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: no such file") from error
     except OSError as error:
         raise DataError(f"{path}: not readable: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"{str(path)!r}: not readable: {error}") from error
 
 
-def _open_image(path: Path, *, load: bool = True) -> ImageFile.ImageFile:
+def _check_npy_size(content: bytes) -> None:
+    """Refuse a header that claims more than there is, before numpy allocates what it claims."""
+    file = BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"got format version {version}, expected 1.0 or 2.0")
+    there, claimed = len(content) - file.tell(), math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and (min(shape, default=0) < 0 or claimed > there):
+        raise ValueError(f"got {there} bytes of data, expected {claimed} for the shape {list(shape)}")
+
+
+def _open_image(path: Path, *, load: bool = True, eight_bits: bool = False) -> ImageFile.ImageFile:
     content = BytesIO(_read_bytes(path))  # not the file, which Pillow leaves open when it fails
     try:
         image = Image.open(content)
-        if load:
+        too_deep = eight_bits and _SIXTEEN_BITS.search(str(image.tile))
+        if load and not too_deep:
             image.load()
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not readable as an image of a known format") from error
     except _BROKEN_IMAGE as error:
         raise DataError(f"{path}: not readable as an image: {error}") from error
+    if too_deep:
+        raise DataError(f"{path}: got {image.mode} of 16 bits per channel, expected 8 bits per channel")
     return image
 
 

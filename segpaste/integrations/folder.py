@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -83,7 +84,7 @@ def _mapping_of(folder: Path, given: Path | None) -> Mapping:
     if given is not None:
         return read_mapping(given)
     for place in mapping_places(folder):
-        if place.is_file():
+        if os.path.lexists(place):  # a folder of that name or a dead link is an error, not passed over
             return read_mapping(place)
     return detect_layout(folder)
 

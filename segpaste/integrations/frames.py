@@ -18,6 +18,8 @@ from segpaste.integrations.records import Labels, Records, dense_sample
 from segpaste.integrations.segmentation import SEGMENTATION_SCHEMA, segment
 from segpaste.types import CameraIntrinsics, DenseSample
 
+_AWAY = "normals that do not face the camera left out"
+
 # A decoded vector shorter than this is no direction but a blend or a filler.
 _SHORTEST_NORMAL = 0.5
 
@@ -43,7 +45,8 @@ def read_frames(
             from; without it labels come from the segmentation.
 
     Raises:
-        DataError: for the first bad frame, unless ``skip_bad``; if the labels cannot be had.
+        DataError: for the first bad frame, unless ``skip_bad``; if the labels cannot be
+            had; if not one normal of the whole set faces the camera.
     """
     donor, schema = None, SEGMENTATION_SCHEMA.model_copy(update={"ignore_index": config.ignore_index})
     if labelled is not None:
@@ -77,6 +80,11 @@ def read_frames(
     if len(config.frames) > config.limit:
         records.counts["images left out by the limit"] += len(config.frames) - config.limit
     records.collect(((frame.name or frame.rgb.stem, partial(build, frame)) for frame in images), skip_bad)
+    if config.normals is not None and records.counts[_AWAY] and not _any_normal(records):
+        raise DataError(
+            f"{root}: set {config.name!r}: got {records.counts[_AWAY]} normals, none of which faces the "
+            f"camera, expected some that do: normals.axes {list(config.normals.axes)} is probably wrong"
+        )
     return records
 
 
@@ -99,8 +107,8 @@ def _depth(file: Path, encoding: DepthEncoding, size: tuple[int, ...]) -> tuple[
         raise DataError(
             f"{file}: got no valid depth, all {valid.size} pixels are marked invalid, expected some"
         )
-    unit = 1 / float(np.median(values[valid])) if encoding.unit == "relative" else encoding.unit
     with np.errstate(over="ignore", under="ignore"):
+        unit = 1 / float(np.median(values[valid])) if encoding.unit == "relative" else encoding.unit
         depth = np.where(valid, values * unit, 0.0).astype(np.float32)
     bad = valid & ~(np.isfinite(depth) & (depth > 0))
     if bad.any():
@@ -158,18 +166,29 @@ def _normals(file: Path, encoding: NormalsEncoding, size: tuple[int, ...], recor
     for channel, (axis, sign) in enumerate(encoding.to_right_down_forward()):
         turned[..., axis] = values[..., channel] if sign > 0 else 0 - values[..., channel]
     turned[~there] = 0
-    length = np.sqrt((turned * turned).sum(axis=2))
-    short = there & (length < _SHORTEST_NORMAL)
+    # Divided by a power of two first, which is exact: squares of large numbers overflow.
+    _, exponent = np.frexp(np.abs(turned).max(axis=2))
+    turned = np.ldexp(turned, -exponent[..., None])
+    x, y, z = (turned[..., axis] for axis in range(3))
+    length = np.sqrt(x * x + y * y + z * z)
+    with np.errstate(over="ignore"):
+        short = there & (np.ldexp(length, exponent) < _SHORTEST_NORMAL)
     unit = turned / np.where(length > 0, length, 1)[..., None]
     away = there & ~short & (unit[..., 2] >= 0)
     unit[~there | short | away] = 0
     for what, where in (
         ("normals too short for a direction left out", short),
-        ("normals that do not face the camera left out", away),
+        (_AWAY, away),
     ):
         if where.any():
             records.counts[what] += int(where.sum())
     return np.ascontiguousarray(unit.transpose(2, 0, 1).astype(np.float32))
+
+
+def _any_normal(records: Records) -> bool:
+    """Whether a normal is left; also where no frame is, which is another error."""
+    normals = [sample.normals for sample in records.samples if sample.normals is not None]
+    return not normals or any(bool(each.any()) for each in normals)
 
 
 def _labels_of(donor: DenseSample, size: tuple[int, ...], ignore_index: int) -> Labels:

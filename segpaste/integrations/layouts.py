@@ -28,20 +28,39 @@ def detect_layout(folder: Path) -> Mapping:
         DataError: if there are no annotations, or more than one folder fits them: it
             says where a mapping file was looked for and shows the shortest one.
     """
-    sets = [found for path in _files(folder) for found in _set_of(path, folder)]
+    passed_over: list[str] = []
+    sets = [found for path in _files(folder) for found in _set_of(path, folder, passed_over)]
     if not sets:
-        raise DataError(f"{folder}: no COCO annotations and no mapping file; {_help(folder)}")
+        seen = "".join(f"; {reason}" for reason in passed_over)
+        raise DataError(f"{folder}: no COCO annotations and no mapping file{seen}; {_help(folder)}")
     return Mapping(sets=tuple(sets))
 
 
-def _set_of(path: Path, folder: Path) -> Iterator[AnySet]:
+def _set_of(path: Path, folder: Path, passed_over: list[str]) -> Iterator[AnySet]:
+    """The set of a JSON file. One bad record does not hide it: the reader will name that record.
+
+    Files that only resemble annotations, such as COCO's captions, are noted in ``passed_over``.
+    """
     content = read_json(path)
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         return
-    image, annotation = _first(content, "images"), _first(content, "annotations")
+    for key in ("images", "annotations"):
+        if not isinstance(content[key], list) or not content[key]:
+            passed_over.append(f"{path}: got {key} {content[key]!r:.40}, expected a list with entries")
+            return
+    annotation = _first_with(content["annotations"], "segments_info") or _first_with(
+        content["annotations"], "segmentation"
+    )
+    if annotation is None:
+        passed_over.append(
+            f"{path}: annotations[0]: got neither segmentation nor segments_info, nor in any other, "
+            "expected one of them"
+        )
+        return
+    image = _first_with(content["images"], "file_name")
+    if image is None:
+        raise DataError(f"{path}: images[0]: got no file_name, nor in any other, expected one in each")
     is_panoptic = "segments_info" in annotation
-    if "file_name" not in image or not (is_panoptic or "segmentation" in annotation):
-        return
     values = {
         "name": path.relative_to(folder).with_suffix("").as_posix(),
         "annotations": path.relative_to(folder),
@@ -54,9 +73,8 @@ def _set_of(path: Path, folder: Path) -> Iterator[AnySet]:
     yield CocoPanopticSet(kind="coco_panoptic", images=images, panoptic=panoptic, **values)
 
 
-def _first(content: dict[str, Any], key: str) -> dict[str, Any]:
-    entries = content.get(key)
-    return entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
+def _first_with(entries: list[Any], key: str) -> dict[str, Any] | None:
+    return next((entry for entry in entries if isinstance(entry, dict) and entry.get(key) is not None), None)
 
 
 def _folder_with(file_name: object, folder: Path, annotations: Path) -> Path:

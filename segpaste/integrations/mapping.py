@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -30,7 +30,7 @@ _RIGHT_DOWN_FORWARD = {
     "toward": (2, -1),
 }
 Direction = Literal["right", "left", "down", "up", "forward", "toward"]
-ClassTable = dict[int, ThingOrStuff] | Path
+ClassTable = dict[Annotated[int, Field(ge=0)], ThingOrStuff] | Path
 """Class id -> ``thing`` or ``stuff``, or a JSON file with COCO ``categories`` (``id``,
 ``isthing``). Where it is optional, the default is that of the annotations."""
 
@@ -53,6 +53,13 @@ class _Set(_Strict):
     name: Annotated[str, Field(min_length=1)]
     limit: Annotated[int, Field(ge=1)] = 64
     ignore_index: Annotated[int, Field(ge=0)] = 255
+
+    @model_validator(mode="after")
+    def _table_is_legal(self) -> Self:
+        classes = getattr(self, "classes", None)
+        if isinstance(classes, dict):
+            schema_of(classes, self.ignore_index, "classes")
+        return self
 
 
 class SemanticFolder(_Strict):
@@ -262,25 +269,96 @@ def read_mapping(path: Path) -> Mapping:
     Raises:
         DataError: if it is missing, no YAML, or not as described here.
     """
+    content = read_yaml(path)
     try:
-        return Mapping.model_validate(read_yaml(path))
+        return Mapping.model_validate(content)
     except ValidationError as error:
-        raise DataError(f"{path}: {_first_of(error)}") from error
+        raise DataError(f"{path}: {_in_words(error, content)}") from error
 
 
 def schema_of(classes: dict[int, ThingOrStuff], ignore_index: int, where: str) -> PanopticSchemaSpec:
     """A class table, or a :class:`DataError` that says what is wrong with it."""
+    values: dict[str, Any] = {"classes": classes, "ignore_index": ignore_index}
     try:
-        return PanopticSchemaSpec(classes=classes, ignore_index=ignore_index)
+        return PanopticSchemaSpec(**values)
     except ValidationError as error:
-        raise DataError(f"{where}: {_first_of(error)}") from error
+        raise DataError(f"{where}: {_in_words(error, values)}") from error
 
 
-def _first_of(error: ValidationError) -> str:
-    errors = error.errors()
-    first: Any = errors[0]
-    place = ".".join(str(part) for part in first["loc"])
-    got = "" if isinstance(first["input"], dict | list) else f" (got {first['input']!r})"
-    more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-    message = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-    return f"{place or 'mapping'}: {message}{got}{more}"
+_EXPECTED = {
+    "dict_type": "a mapping",
+    "extra_forbidden": "no such key",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "int_from_float": "an integer",
+    "int_parsing": "an integer",
+    "int_parsing_size": "an integer of fewer digits",
+    "int_type": "an integer",
+    "is_instance_of": "a mapping",
+    "less_than_equal": "{le} at most",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "mapping_type": "a mapping",
+    "missing": "a value",
+    "model_attributes_type": "a mapping",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "string_too_short": "a text, characters: {min_length} or more",
+    "string_type": "a text",
+    "too_long": "a list, entries: {max_length} at most",
+    "too_short": "a list, entries: {min_length} or more",
+    "tuple_type": "a list",
+    "union_tag_invalid": "one of {expected_tags}",
+    "union_tag_not_found": "a value",
+}
+
+
+def _in_words(error: ValidationError, content: Any) -> str:
+    """The first error as ``field: got ..., expected ...``.
+
+    Where a value may be of several kinds there is one error for each; those at the same
+    field are joined by *or*.
+    """
+    errors: list[Any] = list(error.errors())
+    first = errors[0]
+    place = _place(first, content)
+    if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    if first["type"] not in _EXPECTED:
+        return f"{place or 'the whole file'}: got {_value(first)}: {first['msg']}"
+    expected = dict.fromkeys(
+        _EXPECTED[each["type"]].format(**each.get("ctx", {}))
+        for each in errors
+        if each["type"] in _EXPECTED and _place(each, content) == place
+    )
+    return f"{place or 'the whole file'}: got {_value(first)}, expected {' or '.join(expected)}"
+
+
+def _value(error: Any) -> str:
+    if error["type"] in ("missing", "union_tag_not_found"):
+        return "nothing"
+    value = error["ctx"]["tag"] if error["type"] == "union_tag_invalid" else error["input"]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _place(error: Any, content: Any) -> str:
+    """The field in the file: pydantic's location without its names of types and kinds."""
+    location, here, parts = list(error["loc"]), content, []
+    missing = [location.pop()] if error["type"] == "missing" else []
+    told_kind = False
+    for part in location:
+        if isinstance(here, dict) and not told_kind and part in (here.get("kind"), here.get("from")):
+            told_kind = True
+        elif (isinstance(here, dict) and part in here) or (
+            isinstance(here, list) and isinstance(part, int) and part < len(here)
+        ):
+            here, told_kind = here[part], False
+            parts.append(part)
+    if error["type"].startswith("union_tag"):
+        parts.append("kind" if error["ctx"]["discriminator"] == "'kind'" else "from")
+    return ".".join(str(part) for part in [*parts, *missing])

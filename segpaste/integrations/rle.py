@@ -55,12 +55,15 @@ def _from_run_lengths(segmentation: dict[str, Any], height: int, width: int, whe
     if size != [height, width]:
         raise DataError(f"{where}: got run lengths of size {_short(size)}, expected {[height, width]}")
     runs = _decompress(counts, where) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
-        raise DataError(f"{where}: got counts {_short(counts)}, expected run lengths of 0 or more")
-    if sum(runs) != height * width:
+    total = height * width
+    # Each run is bounded first: numbers of thousands of digits cannot even be printed.
+    if not isinstance(runs, list) or not all(type(run) is int and 0 <= run <= total for run in runs):
         raise DataError(
-            f"{where}: got run lengths over {sum(runs)} pixels, "
-            f"expected {height} x {width} = {height * width}"
+            f"{where}: got counts {_short(counts)}, expected run lengths of 0 or more, {total} at most"
+        )
+    if sum(runs) != total:
+        raise DataError(
+            f"{where}: got run lengths over {sum(runs)} pixels, expected {height} x {width} = {total}"
         )
     values = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
@@ -88,7 +91,12 @@ def _decompress(counts: str, where: str) -> list[int]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
 
 
 def _short(value: Any) -> str:

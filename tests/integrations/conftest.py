@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +158,7 @@ class FramesFolder:
         self.depth[:3] = 0
         self.matrix = np.array([[30.0, 0, 15.0], [0, 31.0, 12.0], [0, 0, 1]])
         # left, up, toward: (0.6, 0, 0.8) and, in the last row, facing away
-        self.normals = np.zeros((height, width, 3), np.float32)
+        self.normals: np.ndarray = np.zeros((height, width, 3), np.float32)
         self.normals[:] = (0.6, 0.0, 0.8)
         self.normals[-1] = (0.6, 0.0, -0.8)
         self.normals[:3] = 0
@@ -184,6 +186,27 @@ class FramesFolder:
 
     def write_mapping(self) -> None:
         (self.root / "segpaste-data.yaml").write_text(yaml.safe_dump({"sets": [self.set]}))
+
+
+def write_png16(path: Path, values: np.ndarray, filter_type: int) -> None:
+    """A 16-bit RGB PNG with one of the row filters 0 (none), 1 (left) or 2 (up)."""
+    height, width, _ = values.shape
+    rows = values.astype(">u2").reshape(height, -1).view(np.uint8).astype(np.int64)
+    left = np.pad(rows, ((0, 0), (6, 0)))[:, :-6]
+    up = np.pad(rows, ((1, 0), (0, 0)))[:-1]
+    filtered = (rows - (np.zeros_like(rows), left, up)[filter_type]) % 256
+    data = b"".join(bytes([filter_type]) + row.astype(np.uint8).tobytes() for row in filtered)
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.fixture

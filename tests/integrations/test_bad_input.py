@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from segpaste.integrations import DataError, load_data
+from tests.integrations.conftest import write_png16
 
 if TYPE_CHECKING:
     from tests.integrations.conftest import CocoFolder, FramesFolder
@@ -96,6 +98,15 @@ def test_image_of_16_bits(coco: CocoFolder) -> None:
     skipped(root, LEFT, refused(root, "images/a.png", "expected 8 bits per channel"))
 
 
+@pytest.mark.parametrize(("name", "folder"), [("instances", "images"), ("panoptic", "png")])
+def test_rgb_png_of_16_bits_is_not_cut(coco: CocoFolder, name: str, folder: str) -> None:
+    coco.keep(name)
+    root = coco.write()
+    write_png16(root / folder / "a.png", np.full((6, 8, 3), 257), 0)
+    part = f"{folder}/a.png: got RGB of 16 bits per channel, expected 8 bits per channel"
+    skipped(root, LEFT, refused(root, part))
+
+
 def test_annotation_of_a_missing_image(coco: CocoFolder) -> None:
     coco.keep("instances")
     annotation(coco, 2)["image_id"] = 11
@@ -110,12 +121,15 @@ def test_annotation_of_a_missing_image(coco: CocoFolder) -> None:
         ([[1, 1, 4, 1]], ("a polygon of 4 coordinates", "three points or more")),
         ([[1, 1, 4, 1, 4]], ("a polygon of 5 coordinates",)),
         ([[1, 1, 4, 1, 4, 3, float("nan"), 3]], ("got polygon", "expected [x0, y0, x1, y1, ...]")),
+        ([[1, 1, 4, 1, 4, 3, 10**400, 3]], ("got polygon [1, 1", "expected [x0, y0, x1, y1, ...]")),
         ([[1, 1, 4, 1, 4, 1e9]], ("y 1 to 1e+09", "expected one in or near the image of 6 x 8")),
         ([], ("got segmentation [], expected polygons or run lengths",)),
         (None, ("got segmentation None",)),
         ({"size": [8, 6], "counts": [48]}, ("run lengths of size [8, 6], expected [6, 8]",)),
         ({"size": [6, 8], "counts": [40]}, ("run lengths over 40 pixels, expected 6 x 8 = 48",)),
         ({"size": [6, 8], "counts": [50, -2]}, ("expected run lengths of 0 or more",)),
+        ({"size": [6, 8], "counts": [10**400]}, ("of 0 or more, 48 at most",)),
+        ({"size": [6, 8], "counts": "o" * 20000 + "?"}, ("of 0 or more, 48 at most",)),
         ({"size": [6, 8], "counts": "0"}, ("run lengths over 0 pixels",)),
         ({"size": [6, 8], "counts": "`"}, ("counts that end within a number",)),
         ({"size": [6, 8], "counts": "é"}, ("got 'é' in counts",)),
@@ -143,6 +157,42 @@ def test_bad_annotation_field(coco: CocoFolder, key: str, value: Any, part: str)
     annotation(coco, 2)[key] = value
     root = coco.write()
     skipped(root, LEFT, refused(root, "instances.json: image 10: annotation 2: ", part))
+
+
+@pytest.mark.parametrize(
+    ("entry", "part"),
+    [
+        (None, "images[2]: got id None, expected an integer"),
+        ({"id": 30, "height": 6, "width": 8}, "images[2]: got file_name None, expected a string"),
+        ({"id": 30, "file_name": "a.png", "height": "6"}, "images[2]: got height '6', expected an integer"),
+        (
+            {"id": 10, "file_name": "a.png", "height": 6, "width": 8},
+            "images[2]: got id 10 a second time, expected ids that differ",
+        ),
+    ],
+)
+def test_bad_entry_of_images(coco: CocoFolder, entry: Any, part: str) -> None:
+    coco.keep("instances")
+    root = coco.write()
+    content = coco.instances | {"images": [*coco.images, entry]}
+    (root / "instances.json").write_text(json.dumps(content))
+    skipped(root, ("a.png", "b.png"), refused(root, "instances.json: ", part))
+
+
+def test_annotations_of_a_bad_image_are_counted_with_it(coco: CocoFolder) -> None:
+    coco.keep("instances")
+    root = coco.write()
+    content = coco.instances | {"images": [coco.images[0], {"id": 10}]}
+    (root / "instances.json").write_text(json.dumps(content))
+    skipped(root, LEFT, refused(root, "instances.json: images[1]: got file_name None"))
+
+
+def test_annotation_id_twice(coco: CocoFolder) -> None:
+    coco.keep("instances")
+    coco.instances["annotations"].append(annotation(coco, 2) | {"image_id": 20})
+    root = coco.write()
+    message = refused(root, "instances.json: annotation 2: the id occurs twice, expected ids that differ")
+    skipped(root, ("a.png", "b.png"), message)
 
 
 def png_lacks_a_segment(coco: CocoFolder) -> None:
@@ -237,16 +287,8 @@ def test_missing_semantic_map(coco: CocoFolder) -> None:
         ('{"categories": [{"id": 1, "isthing": 2}]}', "category 1: got isthing 2, expected 0 or 1"),
         ('{"categories": [{"id": 1}, {"id": 1}]}', "category 1: the id occurs twice"),
         ('{"categories": [{"id": 1}]}', "got images None, expected a list"),
-        (
-            '{"categories": [{"id": 1}], "images": [{"id": 1}]}',
-            "images[0]: got file_name None, expected a str",
-        ),
-        (
-            '{"categories": [{"id": 1}], "annotations": [], "images": ['
-            '{"id": 1, "file_name": "a", "height": 1, "width": 1},'
-            '{"id": 1, "file_name": "a", "height": 1, "width": 1}]}',
-            "images[1]: got id 1 a second time",
-        ),
+        ('{"categories": [{"id": 1}], "images": []}', "got annotations None, expected a list"),
+        ("1" * 5000, "not readable as JSON"),
     ],
 )
 @pytest.mark.parametrize("skip_bad", [False, True])
@@ -279,7 +321,10 @@ def test_nothing_left(coco: CocoFolder) -> None:
     root = coco.write()
     for file in (root / "images").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"set 'panoptic': no readable image left \(2 bad records skipped\)"):
+    message = (
+        r"set 'panoptic': no readable image left \(2 bad records skipped; the first: .*images/a.png: no such"
+    )
+    with pytest.raises(DataError, match=message):
         load_data(root, skip_bad=True)
 
 
@@ -400,6 +445,15 @@ def test_images_of_two_dtypes(frames: FramesFolder) -> None:
     root = frames.write()
     np.save(root / "a.npy", frames.rgb.astype(np.float32) / 255)
     refused(root, "set 'frames': b: got an image of torch.uint8, expected torch.float32 as in a")
+
+
+@pytest.mark.parametrize("shape", ["(1000000000, 1000000)", "(3, 4)", "(-3, -1)", "(9" + "0" * 30 + ",)"])
+def test_npy_that_is_shorter_than_its_header_says(frames: FramesFolder, shape: str) -> None:
+    root = frames.write()
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(72)
+    (root / "k.npy").write_bytes(content)
+    refused(root, "k.npy: not readable as NPY: got 72 bytes of data, expected ")
 
 
 def test_pickled_npy_is_refused(frames: FramesFolder) -> None:

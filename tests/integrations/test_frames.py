@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from PIL import Image
 from segpaste.integrations import DataError, load_data
 from segpaste.integrations.files import read_vector_map
 from segpaste.types import Modality
+from tests.integrations.conftest import write_png16
 
 if TYPE_CHECKING:
     from tests.integrations.conftest import CocoFolder, FramesFolder
@@ -22,25 +22,15 @@ if TYPE_CHECKING:
 pytest.importorskip("skimage", reason="frames take their labels from scikit-image's segmentation")
 
 
-def write_png16(path: Path, values: np.ndarray, filter_type: int) -> None:
-    """A 16-bit RGB PNG with one of the row filters 0 (none), 1 (left) or 2 (up)."""
-    height, width, _ = values.shape
-    rows = values.astype(">u2").reshape(height, -1).view(np.uint8).astype(np.int64)
-    left = np.pad(rows, ((0, 0), (6, 0)))[:, :-6]
-    up = np.pad(rows, ((1, 0), (0, 0)))[:-1]
-    filtered = (rows - (np.zeros_like(rows), left, up)[filter_type]) % 256
-    data = b"".join(bytes([filter_type]) + row.astype(np.uint8).tobytes() for row in filtered)
+def unit(x: float, y: float, z: float) -> list[float]:
+    """The vector at unit length, computed in float64 and rounded to float32 once."""
+    length = math.sqrt(x * x + y * y + z * z)
+    return [float(np.float32(value / length)) for value in (x, y, z)]
 
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(data))
-        + chunk(b"IEND", b"")
-    )
+def stored_unit(x: float, y: float, z: float) -> list[float]:
+    """The same for a vector that a file holds as float32."""
+    return unit(*(float(np.float32(value)) for value in (x, y, z)))
 
 
 def test_frames_have_every_modality(frames: FramesFolder) -> None:
@@ -65,8 +55,8 @@ def test_normals_are_turned_and_those_facing_away_left_out(frames: FramesFolder)
     (data,) = load_data(frames.write())
     normals = data.samples[0].normals
     assert normals is not None
-    expected = torch.tensor([-0.6, 0.0, -0.8])
-    assert torch.allclose(normals[:, 3:-1], expected[:, None, None].expand(3, 20, 32), atol=1e-6)
+    expected = torch.tensor(stored_unit(-0.6, 0.0, -0.8))
+    assert torch.equal(normals[:, 3:-1], expected[:, None, None].expand(3, 20, 32))
     squares = (normals.double() ** 2).sum(dim=0)
     assert bool(((squares[3:-1] - 1).abs() <= 2**-22).all())
     assert int(normals[:, :3].count_nonzero()) == 0
@@ -85,14 +75,38 @@ def test_normals_are_turned_and_those_facing_away_left_out(frames: FramesFolder)
     ],
 )
 def test_every_axis_order_comes_out_right_down_forward(
-    frames: FramesFolder, axes: list[str], stored: tuple[float, ...], expected: tuple[float, ...]
+    frames: FramesFolder, axes: list[str], stored: tuple[float, ...], expected: tuple[float, float, float]
 ) -> None:
     frames.normals[:] = stored
     frames.set["normals"]["axes"] = axes
     (data,) = load_data(frames.write())
     normals = data.samples[0].normals
     assert normals is not None
-    assert normals[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert normals[:, 0, 0].tolist() == stored_unit(*expected)
+
+
+def test_normals_of_any_finite_length_are_normalised_without_a_warning(frames: FramesFolder) -> None:
+    with np.errstate(all="raise"):
+        (plain,) = load_data(frames.write())
+        frames.normals = frames.normals.astype(np.float64) * 2.0**1000
+        (huge,) = load_data(frames.write())
+    for before, after in zip(plain.samples, huge.samples, strict=True):
+        assert before.normals is not None
+        assert after.normals is not None
+        assert torch.equal(before.normals, after.normals)
+    assert huge.notes == plain.notes
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_axes_that_turn_every_normal_away_are_refused(frames: FramesFolder, skip_bad: bool) -> None:
+    frames.normals[-1] = 0
+    frames.set["normals"]["axes"] = ["left", "up", "forward"]
+    message = (
+        r"set 'frames': got 1280 normals, none of which faces the camera, expected some that do: "
+        r"normals.axes \['left', 'up', 'forward'\] is probably wrong"
+    )
+    with pytest.raises(DataError, match=message):
+        load_data(frames.write(), skip_bad=skip_bad)
 
 
 @pytest.mark.parametrize("filter_type", [0, 1, 2])
@@ -104,8 +118,8 @@ def test_png_of_16_bits_keeps_its_low_bytes(tmp_path: Path, filter_type: int) ->
     assert np.array_equal(read, values)
 
 
-@pytest.mark.parametrize(("bits", "tolerance"), [(8, 1.5 / 255), (16, 1.5 / 65535)])
-def test_png_normals_are_decoded_and_renormalised(frames: FramesFolder, bits: int, tolerance: float) -> None:
+@pytest.mark.parametrize("bits", [8, 16])
+def test_png_normals_are_decoded_and_renormalised(frames: FramesFolder, bits: int) -> None:
     top = 2**bits - 1
     coded = np.rint((frames.normals.astype(np.float64) + 1) / 2 * top)
     coded[:3] = 0  # no normal
@@ -121,7 +135,9 @@ def test_png_normals_are_decoded_and_renormalised(frames: FramesFolder, bits: in
     (data,) = load_data(root)
     normals = data.samples[0].normals
     assert normals is not None
-    assert float((normals[0, 3:-1] + 0.6).abs().max()) < tolerance
+    left, up, toward = (float(value) / top * 2 - 1 for value in coded[3, 0])
+    expected = torch.tensor(unit(0 - left, 0 - up, 0 - toward))
+    assert torch.equal(normals[:, 3:-1], expected[:, None, None].expand(3, 20, 32))
     squares = (normals.double() ** 2).sum(dim=0)
     assert bool(((squares[3:-1] - 1).abs() <= 2**-22).all())
     assert int(normals[:, :3].count_nonzero()) == 0
@@ -134,7 +150,10 @@ def test_relative_depth_is_divided_by_its_median(frames: FramesFolder) -> None:
     assert not sample.metric_depth
     assert sample.depth is not None
     assert sample.depth_valid is not None
-    assert float(sample.depth[sample.depth_valid].double().quantile(0.5)) == pytest.approx(1, abs=1e-3)
+    stored = frames.depth.astype(np.float64)
+    expected = (stored * (1 / np.median(stored[stored > 0]))).astype(np.float32)
+    assert np.array_equal(sample.depth[0].numpy(), expected)
+    assert np.array_equal(sample.depth_valid[0].numpy(), stored > 0)
 
 
 def test_depth_without_intrinsics_is_not_metric(frames: FramesFolder) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tests.integrations.conftest import CocoFolder
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+SEMANTIC = "sets: [{name: a, kind: semantic, images: i, semantic: {folder: s}"
 
 
 def only(name: str) -> dict[str, object]:
@@ -82,8 +86,6 @@ def test_coco_folders_are_recognised_without_a_mapping_file(coco: CocoFolder) ->
 
 
 def coco_json(coco: CocoFolder) -> dict[str, str]:
-    import json
-
     return {"panoptic": json.dumps(coco.panoptic), "instances": json.dumps(coco.instances)}
 
 
@@ -96,6 +98,60 @@ def test_an_ambiguous_layout_says_what_fits_and_shows_a_mapping(coco: CocoFolder
     assert "got 3 folders with 'b.png'" in message
     assert "sets: [{name: panoptic" in message
     assert "\n" not in message
+
+
+def bare_instances(coco: CocoFolder, **changes: Any) -> Path:
+    """A folder that holds instances and images and no mapping file."""
+    root = coco.write()
+    for file in ("segpaste-data.yaml", "panoptic.json"):
+        (root / file).unlink()
+    for name in ("png", "semantic"):
+        for file in (root / name).iterdir():
+            file.unlink()
+    (root / "instances.json").write_text(json.dumps(coco.instances | changes))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"annotations": None}, "instances.json: got annotations None, expected a list with entries"),
+        (
+            {"annotations": [{"id": 1, "image_id": 10, "caption": "a cup"}]},
+            "instances.json: annotations[0]: got neither segmentation nor segments_info",
+        ),
+        ({"images": [{"id": 10}]}, "instances.json: images[0]: got no file_name"),
+    ],
+)
+def test_a_layout_is_not_recognised_without_saying_why(
+    coco: CocoFolder, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        load_data(bare_instances(coco, **changes))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "lost", "message"),
+    [
+        ("images", "file_name", r"instances.json: images\[0\]: got file_name None"),
+        ("annotations", "segmentation", r"instances.json: image 10: annotation 3: got segmentation None"),
+    ],
+)
+def test_a_bad_first_record_does_not_hide_a_layout(
+    coco: CocoFolder, key: str, lost: str, message: str
+) -> None:
+    first = {name: value for name, value in coco.instances[key][0].items() if name != lost}
+    root = bare_instances(coco, **{key: [first, *coco.instances[key][1:]]})
+    with pytest.raises(DataError, match=message):
+        load_data(root)
+
+
+def test_a_folder_in_the_place_of_a_mapping_file_is_not_passed_over(coco: CocoFolder) -> None:
+    root = bare_instances(coco)
+    (root / "segpaste-data.yaml").mkdir()
+    with pytest.raises(DataError, match=r"coco/segpaste-data.yaml: not readable: Is a directory"):
+        load_data(root)
 
 
 def test_a_folder_without_anything_says_where_it_looked(tmp_path: Path) -> None:
@@ -118,17 +174,50 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("sets: [", "not readable as YAML"),
-        ("- 1", "mapping: Input should be a valid dictionary"),
-        ("sets: []", "sets: Tuple should have at least 1 item"),
-        ("sets: [{name: a, kind: coco}]", "sets.0: Input tag 'coco'"),
-        ("sets: [{name: a, kind: semantic, images: i, semantic: {folder: s}}]", "classes: Field required"),
+        ("a: 2020-13-45", "not readable as YAML"),
+        ("- 1", r": the whole file: got \[1\], expected a mapping$"),
+        ("sets: []", r": sets: got \[\], expected a list, entries: 1 or more$"),
+        ("sets: 3", ": sets: got 3, expected a list$"),
+        (
+            "sets: [{name: a, kind: coco}]",
+            ": sets.0.kind: got 'coco', expected one of "
+            "'coco_instances', 'coco_panoptic', 'semantic', 'frames'$",
+        ),
+        ("sets: [{name: a}]", ": sets.0.kind: got nothing, expected a value$"),
+        (
+            "sets: [{name: a, kind: semantic, images: i, semantic: {folder: s}}]",
+            ": sets.0.classes: got nothing, expected a value$",
+        ),
+        (
+            f"{SEMANTIC}, classes: {{1: thingg}}}}]",
+            ": sets.0.classes.1: got 'thingg', expected 'thing' or 'stuff'$",
+        ),
+        (f"{SEMANTIC}, classes: {{a: thing}}}}]", ": sets.0.classes.a: got 'a', expected an integer$"),
+        (f"{SEMANTIC}, classes: {{-1: thing}}}}]", ": sets.0.classes.-1: got -1, expected 0 or more$"),
+        (f"{SEMANTIC}, classes: 5}}]", ": sets.0.classes: got 5, expected a mapping or a path$"),
+        (
+            f"{SEMANTIC}, classes: {{255: thing}}}}]",
+            ": sets.0: classes: ignore_index: got 255, which is also a class; expected a value outside of",
+        ),
+        (f"{SEMANTIC}, classes: c, limit: x}}]", ": sets.0.limit: got 'x', expected an integer$"),
+        (f"{SEMANTIC}, classes: c, limit: 0}}]", ": sets.0.limit: got 0, expected 1 or more$"),
+        (
+            "sets: [{name: a, kind: frames, frames: [{rgb: r}], labels: {from: image}}]",
+            ": sets.0.labels.folder: got nothing, expected a value$",
+        ),
+        (
+            "sets: [{name: a, kind: frames, frames: [{rgb: r, intrinsics: [1, 2, 3, 1"
+            + "0" * 400
+            + "]}], labels: {from: segmentation}}]",
+            r": sets.0.frames.0.intrinsics.3: got 10+\.\.\., expected a number$",
+        ),
         (
             "sets: [{name: a, kind: coco_instances, images: i, annotations: j, pictures: k}]",
-            r"sets.0.coco_instances.pictures: unknown key \(got 'k'\)",
+            ": sets.0.pictures: got 'k', expected no such key$",
         ),
         (
             "sets: [{name: a, kind: frames, frames: [{rgb: r}], labels: {from: guess}}]",
-            "Input tag 'guess'",
+            ": sets.0.labels.from: got 'guess', expected one of 'segmentation', 'image'$",
         ),
         (
             "sets: [{name: a, kind: frames, frames: [{rgb: r, depth: d}], labels: {from: segmentation}}]",
