@@ -20,9 +20,8 @@ from segpaste.invariants.metamorphic_case import (
     same_output,
     same_sample,
 )
-from segpaste.invariants.paste_case import exercised
 from segpaste.invariants.registry import register
-from segpaste.invariants.report import HELD, Finding, not_applicable, not_exercised, violated
+from segpaste.invariants.report import HELD, Finding, exercised, not_applicable, not_exercised, violated
 from segpaste.invariants.sample_case import DEFAULT_IGNORE
 from segpaste.invariants.transforms import (
     chosen_plans,

@@ -7,7 +7,7 @@ import torch
 from segpaste.invariants.bits import bits
 from segpaste.invariants.masks import covered_by, not_empty
 from segpaste.invariants.registry import register
-from segpaste.invariants.report import HELD, Finding, by_pixels, by_rows, not_applicable, not_exercised
+from segpaste.invariants.report import Finding, by_pixels, by_rows, not_applicable, not_exercised
 from segpaste.invariants.sample_laws import no_border
 from segpaste.types import Modality, PaddedBatchedDenseSample
 
@@ -59,6 +59,8 @@ def padding_is_border(batch: PaddedBatchedDenseSample) -> Finding:
     padding = batch.tensors().get("padding_mask")
     if padding is None:
         return not_applicable("no padding mask")
+    if not bool(padding.any()):
+        return not_exercised("no padded pixel")
     return by_pixels(no_border(padding[0, 0]), "padding is not the complement of a top-left rectangle")
 
 
@@ -74,7 +76,9 @@ def masks_off_padding(batch: PaddedBatchedDenseSample) -> Finding:
         return not_applicable("no padding mask")
     used = fields["instance_valid"][0]
     if not bool(used.any()):
-        return HELD
+        return not_exercised("no used slot")
+    if not bool(padding.any()):
+        return not_exercised("no padded pixel")
     on_padding = fields["instance_masks"][0][used] & padding[0, 0]
     rows = used.nonzero().flatten()[not_empty(on_padding)].tolist()
     return by_rows(rows, ["mask on padding, expected none"], covered_by(on_padding))

@@ -10,7 +10,7 @@ import torch
 from segpaste.invariants.expected import ExpectedPaste, expect_paste
 from segpaste.invariants.inferred import align_by_identity, changed_pixels
 from segpaste.invariants.masks import areas, covered_by
-from segpaste.invariants.report import Finding, not_decidable, not_exercised
+from segpaste.invariants.report import Finding, exercised, not_decidable
 from segpaste.invariants.sample_case import DEFAULT_IGNORE
 from segpaste.invariants.view import SampleView, present, view_of
 from segpaste.types import (
@@ -228,8 +228,3 @@ class PasteCase:
     def if_pasted(self, finding: Finding) -> Finding:
         """The finding; but if it is not violated and nothing was pasted: not exercised."""
         return exercised(finding, bool(self.union.any()), "nothing was pasted")
-
-
-def exercised(finding: Finding, premise: bool, reason: str) -> Finding:
-    """The finding; but if it is not violated and its premise never held: not exercised."""
-    return finding if finding.status == "violated" or premise else not_exercised(reason)

@@ -9,13 +9,14 @@ import torch
 from segpaste.invariants.bits import pixels_differ
 from segpaste.invariants.inferred import changed_pixels
 from segpaste.invariants.masks import depth_of_cover
-from segpaste.invariants.paste_case import PasteCase, exercised
+from segpaste.invariants.paste_case import PasteCase
 from segpaste.invariants.registry import Law, add, register
 from segpaste.invariants.report import (
     HELD,
     Finding,
     by_pixels,
     by_rows,
+    exercised,
     not_applicable,
     not_decidable,
     not_exercised,
@@ -76,7 +77,11 @@ def _unchanged_outside(name: str) -> Callable[[PasteCase], Finding]:
             found &= ~case.turned_void
             if case.expected is None and not bool(found.any()) and bool(case.turned_void.any()):
                 return case.undecided()
-        return case.if_pasted(by_pixels(found, f"{name} changed outside the paste union"))
+        return exercised(
+            by_pixels(found, f"{name} changed outside the paste union"),
+            bool(case.union.any()) and not bool(case.union.all()),
+            "nothing was pasted, or everything was pasted over",
+        )
 
     return unchanged_outside_union
 
@@ -416,7 +421,12 @@ def unit_norm(case: PasteCase) -> Finding:
     In the wild: normals interpolated and not renormalised.
     """
     judged = case.union | case.changed("normals")
-    return case.if_pasted(by_pixels(not_unit(case.after) & judged, "a normal without unit length"))
+    there = (present(case.after.normals) != 0).any(dim=0)
+    return exercised(
+        by_pixels(not_unit(case.after) & judged, "a normal without unit length"),
+        bool((there & judged).any()),
+        "no normal was pasted or changed",
+    )
 
 
 @register("normals.frame", "paste", NORMALS)

@@ -6,13 +6,14 @@ import torch
 
 from segpaste.invariants.inferred import changed_pixels
 from segpaste.invariants.masks import depth_of_cover, tight_boxes
-from segpaste.invariants.paste_case import PasteCase, exercised
+from segpaste.invariants.paste_case import PasteCase
 from segpaste.invariants.registry import register
 from segpaste.invariants.report import (
     HELD,
     Finding,
     by_pixels,
     by_rows,
+    exercised,
     not_applicable,
     not_decidable,
     not_exercised,
@@ -60,7 +61,9 @@ def rows_need_masks(case: PasteCase) -> Finding:
         if came_or_went
         else ["box moved, expected it as before"]
     )
-    return exercised(by_rows(came_or_went or moved, verbs), bool(case.survivors), "no rows")
+    asked = case.plan is not None and int(case.plan.count[0]) > 0
+    done = asked or bool(case.survivors) or bool(case.union.any()) or bool(case.changed().any())
+    return exercised(by_rows(came_or_went or moved, verbs), done, "no rows, and no paste was asked for")
 
 
 @register("instance.masks_minus_union", "paste", INSTANCE)
@@ -151,7 +154,12 @@ def no_same_class_overlap(case: PasteCase) -> Finding:
     for label in view.labels[view.valid].unique():
         rows = view.valid & (view.labels == label)
         found |= _new_overlap(present(view.masks)[rows], inherited[rows])
-    return case.if_pasted(by_pixels(found, "in more than one mask of one class, and not so before"))
+    labels = view.labels[view.valid]
+    return exercised(
+        by_pixels(found, "in more than one mask of one class, and not so before"),
+        bool(case.union.any()) and labels.unique().numel() < labels.numel(),
+        "nothing was pasted, or no two rows are of one class",
+    )
 
 
 @register("instance.pasted_masks_disjoint", "paste", INSTANCE)
@@ -162,7 +170,11 @@ def pasted_masks_disjoint(case: PasteCase) -> Finding:
     """
     masks = present(case.after.masks)[case.after.valid]
     found = case.claimed & (depth_of_cover(masks) > 1)
-    return exercised(by_pixels(found, "in a pasted mask and in another"), bool(case.new), "no row was pasted")
+    return exercised(
+        by_pixels(found, "in a pasted mask and in another"),
+        bool(case.new) and masks.shape[0] > 1,
+        "no row was pasted, or there is no other",
+    )
 
 
 @register("instance.fresh_ids", "paste", INSTANCE)

@@ -93,6 +93,11 @@ def violated(message: str) -> Finding:
     return Finding("violated", message, count=1)
 
 
+def exercised(finding: Finding, premise: bool, reason: str) -> Finding:
+    """The finding; but if it is not violated and its premise never held: not exercised."""
+    return finding if finding.status == "violated" or premise else not_exercised(reason)
+
+
 def by_pixels(offending: torch.Tensor, what: str) -> Finding:
     """Held if no pixel of ``offending`` (``[H, W]`` bool) is set, else violated there.
 

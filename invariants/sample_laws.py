@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from segpaste.invariants.averted import carried_over, looks_away
 from segpaste.invariants.masks import areas, covered_by, depth_of_cover
 from segpaste.invariants.registry import register
 from segpaste.invariants.report import (
@@ -13,6 +14,7 @@ from segpaste.invariants.report import (
     Finding,
     by_pixels,
     by_rows,
+    exercised,
     first_pixel,
     not_applicable,
     not_exercised,
@@ -54,7 +56,7 @@ def image_finite(case: SampleCase) -> Finding:
     In the wild: blending weights divided by an empty mask's sum.
     """
     if not case.view.image.is_floating_point():
-        return HELD
+        return not_exercised("the image has whole numbers")
     offending = case.blamed(_image_not_finite, ("image",))
     return by_pixels(offending, "the image is not finite")
 
@@ -69,11 +71,12 @@ def boxes_are_tight(case: SampleCase) -> Finding:
     boxes = case.view.boxes
     wrong = (boxes.to(torch.float64) != case.tight) & (case.tight[:, 2:3] > 0)
     loose = [k for k in case.rows if bool(wrong[k].any()) and not case.untouched(k)]
-    return _judged_rows(
+    found = _judged_rows(
         case,
         loose,
         [f"box {_numbers(boxes[k])}, mask spans {_numbers(case.tight[k])}" for k in loose[:1]],
     )
+    return exercised(found, bool((case.tight[case.rows, 2] > 0).any()), "no row with a pixel")
 
 
 @register("instance.boxes_in_canvas", "sample")
@@ -134,11 +137,12 @@ def same_class_disjoint(case: SampleCase) -> Finding:
     In the wild: donors overlapping each other, the earlier keeping its mask over pixels
     that show the later (114 of 200 random pairs).
     """
-    if len(case.rows) < 2:
-        return not_exercised("fewer than two rows")
     view = case.view
+    labels = view.labels[view.valid]
+    if labels.unique().numel() == labels.numel():
+        return not_exercised("no two rows of one class")
     return by_pixels(
-        overlap(case, [(view.labels == label) & view.valid for label in view.labels[view.valid].unique()]),
+        overlap(case, [(view.labels == label) & view.valid for label in labels.unique()]),
         "in more than one mask of one class",
     )
 
@@ -175,7 +179,7 @@ def count_in_schema(case: SampleCase) -> Finding:
     count = things(case.view)
     if count > limit:
         return violated(f"{count} things, expected at most max_instances_per_image = {limit}")
-    return HELD
+    return HELD if count else not_exercised("no things")
 
 
 @register("semantic.values_in_schema", "sample", SEMANTIC)
@@ -196,7 +200,11 @@ def values_in_schema(case: SampleCase) -> Finding:
         return ~torch.isin(labels, torch.tensor(known, dtype=labels.dtype, device=labels.device))
 
     found = case.blamed(offending, ("semantic",))
-    return by_pixels(found, f"{_value_at(found, case.view.semantic)} is no class of the schema")
+    return exercised(
+        by_pixels(found, f"{_value_at(found, case.view.semantic)} is no class of the schema"),
+        bool((present(case.view.semantic) != case.ignore).any()),
+        "every pixel is ignore",
+    )
 
 
 @register("panoptic.ids_are_rows", "sample", PANOPTIC)
@@ -264,7 +272,11 @@ def semantic_matches_row(case: SampleCase) -> Finding:
     if not case.rows:
         return not_exercised("no rows")
     found = case.blamed(differing, ("masks", "semantic"))
-    return by_pixels(found, f"semantic {_value_at(found, case.view.semantic)} under a row of another label")
+    return exercised(
+        by_pixels(found, f"semantic {_value_at(found, case.view.semantic)} under a row of another label"),
+        bool(present(case.view.masks)[case.rows].any()),
+        "no row with a pixel",
+    )
 
 
 @register("panoptic.things_have_ids", "sample", PANOPTIC)
@@ -279,10 +291,15 @@ def things_have_ids(case: SampleCase) -> Finding:
         return not_applicable("no schema")
     things = [label for label, kind in schema.classes.items() if kind == "thing"]
     found = case.blamed(lambda view: thing_stuff_conflict(view, things), ("semantic", "panoptic"))
-    return by_pixels(
-        found,
-        f"panoptic id {_value_at(found, case.view.panoptic)} beside "
-        f"semantic {_value_at(found, case.view.semantic)}",
+    labelled = (present(case.view.semantic) != case.ignore) | (present(case.view.panoptic) != 0)
+    return exercised(
+        by_pixels(
+            found,
+            f"panoptic id {_value_at(found, case.view.panoptic)} beside "
+            f"semantic {_value_at(found, case.view.semantic)}",
+        ),
+        bool(labelled.any()),
+        "every pixel is void",
     )
 
 
@@ -304,7 +321,11 @@ def unit_length(case: SampleCase) -> Finding:
     In the wild: normals interpolated and not renormalised.
     """
     found = case.blamed(not_unit, ("normals",))
-    return by_pixels(found, f"normal {_vector_at(found, case.view.normals)} has no unit length")
+    return exercised(
+        by_pixels(found, f"normal {_vector_at(found, case.view.normals)} has no unit length"),
+        bool((present(case.view.normals) != 0).any()),
+        "no normal",
+    )
 
 
 @register("normals.face_camera", "sample", Modality.NORMALS)
@@ -313,15 +334,21 @@ def face_camera(case: SampleCase) -> Finding:
 
     In the wild: a data set in another frame read as if it were ours.
     """
-    found = case.blamed(_looks_away, ("normals",))
-    if case.before is not None:
+    normals = present(case.view.normals)
+    found = case.blamed(_faces_away, ("normals",))
+    if case.before is not None and bool(found.any()):
         # Interpolation keeps what faces the camera facing it, but a grazing normal may
-        # round to n_z = 0, and what the donor itself has averted it may well show.
-        carried = case.source is not None and case.source.normals is not None
-        averted = carried and bool(_looks_away(present(getattr(case.source, "normals", None))).any())
-        grazing = present(case.view.normals)[2] == 0
-        found &= ~(case.touched(("normals",)) & (grazing | averted))
-    return by_pixels(found, f"normal {_vector_at(found, case.view.normals)} faces away from the camera")
+        # round to n_z = 0, and what the donor itself has averted it may well show. Where
+        # exactly it may, paste.inside_union_is_source.normals knows, with a plan.
+        touched = case.touched(("normals",))
+        found &= ~(touched & (normals[2] == 0))
+        if case.source is not None and case.source.normals is not None:
+            found &= ~carried_over(normals, case.source.normals, found & touched)
+    return exercised(
+        by_pixels(found, f"normal {_vector_at(found, normals)} faces away from the camera"),
+        bool((normals != 0).any()),
+        "no normal",
+    )
 
 
 @register("depth.positive_where_valid", "sample", Modality.DEPTH)
@@ -336,7 +363,11 @@ def positive_where_valid(case: SampleCase) -> Finding:
         return present(view.depth_valid) & ~(depth.isfinite() & (depth > 0))
 
     found = case.blamed(offending, ("depth", "depth_valid"))
-    return by_pixels(found, f"valid depth {_value_at(found, case.view.depth)}, expected finite and positive")
+    return exercised(
+        by_pixels(found, f"valid depth {_value_at(found, case.view.depth)}, expected finite and positive"),
+        bool(present(case.view.depth_valid).any()),
+        "no valid depth",
+    )
 
 
 @register("padding.is_border", "sample")
@@ -348,6 +379,8 @@ def padding_is_border(case: SampleCase) -> Finding:
     padding = case.view.padding
     if padding is None:
         return not_applicable("no padding mask")
+    if not bool(padding.any()):
+        return not_exercised("no padded pixel")
     if case.before is not None and case.before.padding is not None:
         return by_pixels(
             case.blamed(lambda view: no_border(present(view.padding)), ("padding",)), "no top-left border"
@@ -363,8 +396,12 @@ def padding_carries_no_labels(case: SampleCase) -> Finding:
     """
     if case.view.padding is None:
         return not_applicable("no padding mask")
+    if case.view.masks is None and case.view.semantic is None:
+        return not_applicable("no masks and no maps")
     if not bool(case.view.padding.any()):
         return not_exercised("no padded pixel")
+    if case.view.semantic is None and not case.rows:
+        return not_exercised("no rows")
 
     def offending(view: SampleView) -> torch.Tensor:
         if view.padding is None:
@@ -428,9 +465,8 @@ def _image_not_finite(view: SampleView) -> torch.Tensor:
     return ~view.image.isfinite().all(dim=0)
 
 
-def _looks_away(view: SampleView | torch.Tensor) -> torch.Tensor:
-    normals = present(view.normals) if isinstance(view, SampleView) else view
-    return ~(normals[2] < 0) & ~(normals == 0).all(dim=0)
+def _faces_away(view: SampleView) -> torch.Tensor:
+    return looks_away(present(view.normals))
 
 
 def _judged_rows(case: SampleCase, rows: list[int], messages: list[str]) -> Finding:
