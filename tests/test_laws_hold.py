@@ -37,7 +37,7 @@ def _cannot_arise(modalities: frozenset[Modality]) -> set[str]:
     if Modality.INSTANCE in modalities:
         return set()
     # A class mix has no rows ...
-    rows = {"instance.boxes_in_canvas", "instance.identity_preserved", "paste.rows_need_masks"}
+    rows = {"instance.boxes_in_canvas", "instance.identity_preserved"}
     return rows | ({"normals.frame"} if Modality.NORMALS in modalities else set())  # ... and no flip
 
 
