@@ -36,6 +36,7 @@ from segpaste.strategies.scenes import (
     check_range,
     draw_frame,
 )
+from segpaste.strategies.thresholds import THRESHOLD_BYTES, bind_thresholds
 from segpaste.types import (
     BatchCopyPasteConfig,
     Modality,
@@ -104,7 +105,8 @@ def paste_cases(
 
     The source is the target batch itself, or a view with other samples, another number
     of them and of slots. Half of the plans are drawn by ``draw_plan`` from the seed, the
-    others over the whole legal range.
+    others over the whole legal range. Where the paste covers part of something,
+    many a configuration has a threshold that it meets exactly or misses by a pixel.
 
     Args:
         draw: supplied by Hypothesis.
@@ -181,6 +183,7 @@ def paste_cases(
     else:
         plan = draw_any_plan(each, target, source, config, rows)
     case = PasteCase(target, source, plan, config, seed)
+    case = replace(case, config=bind_thresholds(draw(readers(THRESHOLD_BYTES)), case))
     for label in case_labels(case):
         event(label)
     return case

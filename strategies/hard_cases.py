@@ -14,12 +14,15 @@ from typing import Literal
 import numpy as np
 
 from segpaste.strategies.pastes import PasteCase
+from segpaste.strategies.thresholds import footprint, rows_to_paste, valid_extent
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
     DenseSample,
     PaddedBatchedDenseSample,
+    PanopticPasteConfig,
     PastePlan,
+    to_q16,
 )
 
 Executor = Callable[
@@ -126,6 +129,9 @@ HARD_CASES: tuple[HardCase, ...] = (
             "stuff rule takes the paste back": 0.01,
             "stuff rule leaves void": 0.01,
             "too small a paste taken back": 0.005,
+            "row left exactly at its threshold": 0.01,
+            "stuff left exactly at its threshold": 0.005,
+            "pasted area exactly at min_pasted_area": 0.005,
         },
     ),
 )
@@ -221,6 +227,13 @@ def outcome_labels(case: PasteCase, apply: Executor) -> list[str]:
         left = (masks & ~union[:, None]).any(axis=(2, 3))
         dropped = audit.row_dropped.numpy()
         cut = (masks & union[:, None]).any(axis=(2, 3)) & target.instance_valid.numpy()
+        tests["row left exactly at its threshold"] = _row_at_threshold(
+            masks.sum(axis=(2, 3))[cut], (masks & ~union[:, None]).sum(axis=(2, 3))[cut], config
+        )
+        areas = _array(after.instance_masks).sum(axis=(2, 3))[audit.row_source.numpy() >= 0]
+        tests["pasted area exactly at min_pasted_area"] = (
+            config.min_pasted_area > 1 and config.min_pasted_area in areas
+        )
         tests["row hidden completely"] = bool((dropped & ~left).any())
         tests["row dropped by its threshold"] = bool((dropped & left).any())
         tests["row cut and kept"] = bool((cut & ~dropped).any())
@@ -233,6 +246,14 @@ def outcome_labels(case: PasteCase, apply: Executor) -> list[str]:
     if config.panoptic is not None:
         lenient = config.panoptic.model_copy(update={"tau_stuff_frac": 0.0, "stuff_min_area": {}})
         without, unruled = paste(config.model_copy(update={"panoptic": lenient}))
+        if config.panoptic.stuff_policy == "revert":
+            judged = paste(config.model_copy(update={"panoptic": lenient, "min_pasted_area": 1}))[0]
+        else:
+            judged = without
+        tests["stuff left exactly at its threshold"] = target.semantic_maps is not None and any(
+            _stuff_at_threshold(semantic, taken, config.panoptic)
+            for semantic, taken in zip(_array(target.semantic_maps), judged, strict=True)
+        )
         tests["stuff rule takes the paste back"] = bool((without & ~union).any())
         ruled = after.semantic_maps
         tests["stuff rule leaves void"] = (
@@ -241,6 +262,25 @@ def outcome_labels(case: PasteCase, apply: Executor) -> list[str]:
             and bool((_array(ruled) != unruled).any())
         )
     return _true(tests)
+
+
+def _row_at_threshold(former: np.ndarray, left: np.ndarray, config: BatchCopyPasteConfig) -> bool:
+    """Whether one pixel less would drop a cut row that is kept."""
+    scaled, needed = left * 65536, to_q16(config.min_residual_area_frac) * former
+    kept = (left >= config.min_area) & (scaled >= needed)
+    return bool((kept & ((left == config.min_area) | (scaled == needed))).any())
+
+
+def _stuff_at_threshold(semantic: np.ndarray, taken: np.ndarray, panoptic: PanopticPasteConfig) -> bool:
+    """Whether one pixel less would starve a stuff class of which a paste leaves enough."""
+    tau = to_q16(panoptic.tau_stuff_frac)
+    for label, kind in panoptic.taxonomy.classes.items():
+        former, left = int((semantic == label).sum()), int(((semantic == label) & ~taken).sum())
+        least, scaled, needed = panoptic.stuff_min_area.get(label, 0), left * 65536, tau * former
+        enough = left >= least and scaled >= needed
+        if kind == "stuff" and 0 < left < former and enough and (left == least or scaled == needed):
+            return True
+    return False
 
 
 def _mask_tests(masks: np.ndarray, boxes: np.ndarray) -> dict[str, bool]:
@@ -298,7 +338,7 @@ def _row_tests(case: PasteCase, b: int) -> dict[str, bool]:
     target, source, plan, config = case.target, case.source, case.plan, case.config
     s, step, count = int(plan.source_idx[b]), int(plan.step[b]), int(plan.count[b])
     ty, tx = plan.translate[b].tolist()
-    tests = {"all-padding source": 0 in _valid_extent(source, s)}
+    tests = {"all-padding source": 0 in valid_extent(source, s)}
     if target.metric_depth and target.camera_intrinsics is not None and source.camera_intrinsics is not None:
         tests["metric depth, other camera"] = (
             target.camera_intrinsics[b].tolist() != source.camera_intrinsics[s].tolist()
@@ -307,10 +347,7 @@ def _row_tests(case: PasteCase, b: int) -> dict[str, bool]:
         return tests
     masks = _array(source.instance_masks)[s]
     labels = source.labels[s].tolist()
-    kinds = None if case.schema is None else case.schema.classes
-    eligible = [
-        j for j in plan.order[b].tolist() if masks[j].any() and (kinds is None or kinds[labels[j]] == "thing")
-    ]
+    eligible = rows_to_paste(case, b)
     free = int((~target.instance_valid[b]).sum())
     pasted = eligible[: min(count, free)]
     tests["nothing eligible"] = not eligible
@@ -322,7 +359,7 @@ def _row_tests(case: PasteCase, b: int) -> dict[str, bool]:
     tests["enlarged 4 times or more"] = step <= 16384
     tests["reduced 4 times or more"] = step >= 262144
     tests["negative translation"] = ty < 0 or tx < 0
-    seen, outside = zip(*(_footprint(masks[j], case, b) for j in pasted), strict=True)
+    seen, outside = zip(*(footprint(masks[j], case, b) for j in pasted), strict=True)
     tests["paste partly outside"] = any(out and mask.any() for mask, out in zip(seen, outside, strict=True))
     tests["paste wholly outside"] = any(
         out and not mask.any() for mask, out in zip(seen, outside, strict=True)
@@ -343,36 +380,6 @@ def _row_tests(case: PasteCase, b: int) -> dict[str, bool]:
         void = (_array(target.semantic_maps)[b] == config.ignore_index) & ~padding
         tests["paste meets a region without labels"] = bool((void & (layers > 0)).any())
     return tests
-
-
-def _footprint(mask: np.ndarray, case: PasteCase, b: int) -> tuple[np.ndarray, bool]:
-    """Where a source mask lands before any gate, and whether part of it misses the canvas."""
-    plan = case.plan
-    step = int(plan.step[b])
-    extent = _valid_extent(case.source, int(plan.source_idx[b]))
-    index: list[np.ndarray] = []
-    inside: list[np.ndarray] = []
-    misses = False
-    for axis, size in enumerate(extent):
-        shift = int(plan.translate[b, axis])
-        occupied = np.asarray(mask.any(axis=1 - axis))[:size]
-        if axis == 1 and bool(plan.hflip[b]):
-            occupied = occupied[::-1]
-        places = -(-(np.flatnonzero(occupied) * 2**17) // step) // 2 + shift
-        misses |= bool(((places < 0) | (places >= mask.shape[axis])).any())
-        n = ((2 * (np.arange(mask.shape[axis]) - shift) + 1) * step) >> 17
-        inside.append((n >= 0) & (n < size))
-        n = n.clip(0, max(size - 1, 0))
-        index.append(size - 1 - n if axis == 1 and bool(plan.hflip[b]) else n)
-    landed = mask[index[0][:, None], index[1]] & inside[0][:, None] & inside[1]
-    return landed, misses
-
-
-def _valid_extent(view: PaddedBatchedDenseSample, index: int) -> tuple[int, int]:
-    if view.padding_mask is None:
-        return view.canvas_size
-    valid = ~_array(view.padding_mask)[index, 0]
-    return int(valid.any(axis=1).sum()), int(valid.any(axis=0).sum())
 
 
 def _true(tests: dict[str, bool]) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from segpaste.strategies.scenes import Form, Garbage, Holes, Rectangle, Scene, Shape
 
 DEPTH_UNIT = 256
-"""Depths are integers over this, so exact in float32."""
+"""Depths are integers over this, or with noise over 2**13 times this, so exact in float32."""
 
 # Streams of a scene's noise seed.
 _IMAGE, _DEPTH, _NORMALS = range(3)
@@ -203,7 +203,8 @@ def _depth(scene: Scene, owner: np.ndarray, padding: np.ndarray) -> tuple[np.nda
     if scene.rough or scene.holes == "noise" or scene.garbage == "mixed":
         noise = random_words(scene.seed, _DEPTH, units.size)
     if scene.rough:
-        units = units + (noise & 63).reshape(units.shape)
+        # As many bits as float32 holds, so that whatever is rounded twice shows it.
+        units = units + ((noise & 63) + (noise >> 19) / 2**13).reshape(units.shape)
     depth = (units * 2.0**scene.depth_exponent / DEPTH_UNIT).astype(np.float32)
     valid = ~(_holes(scene.holes, scene.hole, noise >> 6, padding.shape) | padding)
     if scene.garbage != "kept":

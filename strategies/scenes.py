@@ -319,7 +319,7 @@ def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Sce
     rows, columns = valid or (height, width)
     palettes: list[Palette] = ["constant", "ramp", "noise", "noise", "provenance"]
     if frame.float_image:
-        palettes.append("wide")
+        palettes += ("wide", "wide", "wide")
     overlap = choices.of((False, True, True, True)) and not panoptic
     palette = choices.of(palettes)
     level = choices.integer(0, 255)
@@ -340,7 +340,7 @@ def draw_scene(choices: Choices, shapes: Sequence[Choices], frame: Frame) -> Sce
 
     depth = _draw_depth(choices)
     slope = choices.of(((0, 0), (0, 0), (1, 0), (0, 3), (2, 1)))
-    rough = choices.one_in(3)
+    rough = choices.one_in(2 if frame.metric else 3)
     exponent = choices.of((0,) * 8 + (118, -100))
     holes: Holes = choices.of(("none", "none", "rectangle", "rectangle", "noise", "noise", "noise", "all"))
     hole = _draw_rectangle(choices, height, width, max(height, width))

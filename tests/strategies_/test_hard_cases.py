@@ -194,3 +194,38 @@ def _could_paste(case: PasteCase) -> bool:
         and bool(case.source.instance_valid.any())
         and not (case.intra_batch and case.target.batch_size == 1)
     )
+
+
+def test_labels_of_exact_thresholds() -> None:
+    # Two pixels cover half of a row and half of the stuff around it.
+    schema = PanopticSchemaSpec(classes={1: "thing", 2: "stuff"}, max_instances_per_image=5)
+    semantic = torch.full((1, 4), 2)
+    donor = replace(_one_row_sample([[1, 1, 0, 0]], [1]), semantic_map=semantic)
+    target = replace(_one_row_sample([[0, 1, 1, 0]], [1]), semantic_map=semantic)
+    panoptic = PanopticPasteConfig(taxonomy=schema, tau_stuff_frac=0.5)
+    exact = BatchCopyPasteConfig(panoptic=panoptic, min_residual_area_frac=0.5, min_pasted_area=2)
+    names = {
+        "row left exactly at its threshold",
+        "stuff left exactly at its threshold",
+        "pasted area exactly at min_pasted_area",
+    }
+    case = PasteCase(
+        target=BatchedDenseSample.from_samples([target]).to_padded(2),
+        source=BatchedDenseSample.from_samples([donor]).to_padded(1),
+        plan=PastePlan(
+            source_idx=torch.tensor([0]),
+            step=torch.tensor([65536]),
+            translate=torch.tensor([[0, 0]]),
+            hflip=torch.tensor([False]),
+            order=torch.tensor([[0]]),
+            count=torch.tensor([1]),
+            mix_key=torch.tensor([0]),
+        ),
+        config=exact,
+    )
+    assert names <= set(outcome_labels(case, apply_reference))
+    lower = PanopticPasteConfig(taxonomy=schema, tau_stuff_frac=0.5 - 1 / 65536)
+    near = BatchCopyPasteConfig(panoptic=lower, min_residual_area_frac=0.5 - 1 / 65536)
+    missed = set(outcome_labels(replace(case, config=near), apply_reference))
+    # By default one pixel must be left of a row, and one is.
+    assert missed & names == {"row left exactly at its threshold"}
