@@ -120,7 +120,7 @@ def test_no_file_names_a_path_of_a_machine() -> None:
 def test_what_looks_for_paths_of_a_machine_finds_them() -> None:
     for line in ("cd /home/" + "someone/x", "see '/Users/" + "me'", "=/mnt/" + "disk"):
         assert MACHINE_PATH.search(line), line
-    for line in ("https://x.org/home/page", "a/work/b", "../work/x", "/homework/x"):
+    for line in ("https://x.org/home/page", "a/" + "work/b", "../" + "work/x", "/homework/x"):
         assert not MACHINE_PATH.search(line), line
 
 
