@@ -55,6 +55,22 @@ def apply_reference(
     """
     check_views(target, source, config)
     check_plan(target, source, plan)
+    batch, audit = run_reference(target, source, plan, config, out=None, with_audit=True)
+    if audit is None:
+        raise TypeError("audit: got None, expected one")
+    return batch, audit
+
+
+def run_reference(
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample,
+    plan: PastePlan,
+    config: BatchCopyPasteConfig,
+    *,
+    out: PaddedBatchedDenseSample | None,
+    with_audit: bool,
+) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket | None]:
+    """The executor behind :func:`segpaste.paste.apply`; its arguments have been checked."""
     samples, donors = _to_arrays(target), _to_arrays(source)
     results = [
         paste_one(sample, donors[int(plan.source_idx[b])], _plan_row(plan, b), config)
@@ -63,7 +79,12 @@ def apply_reference(
         for b, sample in enumerate(samples)
     ]
     batch = _to_batch([r.sample for r in results], like=target)
-    return batch, _to_audit(results, target, source, plan, config)
+    if out is not None:
+        pasted = batch.tensors()
+        for name, value in out.tensors().items():
+            value.copy_(pasted[name])
+        batch = out
+    return batch, _to_audit(results, target, source, plan, config) if with_audit else None
 
 
 @dataclass(frozen=True)

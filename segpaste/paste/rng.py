@@ -49,11 +49,27 @@ def philox_words(key: torch.Tensor, *counter: int | torch.Tensor) -> torch.Tenso
     Returns:
         ``[..., 4]`` int64 words in ``[0, 2**32)``.
     """
+    if key.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _words_on_cpu(key, counter)
     zero = torch.zeros_like(key)
     c0, c1, c2, c3 = (zero + word for word in (*counter, 0, 0, 0, 0)[:4])
     # An arithmetic shift fills with the sign, which the mask takes off again.
     words = philox4x32((c0, c1, c2, c3), (key & _MASK32, (key >> 32) & _MASK32))
     return torch.stack(torch.broadcast_tensors(*words), dim=-1)
+
+
+def _words_on_cpu(key: torch.Tensor, counter: tuple[int | torch.Tensor, ...]) -> torch.Tensor:
+    """One compiled loop in place of some 200 operations on a few numbers each."""
+    from segpaste.paste.rng_kernels import fill_words
+
+    shape = torch.broadcast_shapes(key.shape, *(w.shape for w in counter if isinstance(w, torch.Tensor)))
+    counters = torch.zeros((*shape, 4), dtype=torch.int64)
+    for i, word in enumerate(counter):
+        counters[..., i] = word
+    words = torch.empty((*shape, 4), dtype=torch.int64)
+    keys = key.expand(shape).contiguous().reshape(-1)
+    fill_words(keys.numpy(), counters.view(-1, 4).numpy(), words.view(-1, 4).numpy())
+    return words
 
 
 def random_words(seed: int, stream: int, n: int) -> np.ndarray:

@@ -57,6 +57,10 @@ class BatchedPlacementConfig(_Frozen):
             what the target has room for bound it further.
         oversize_policy: what happens to a group larger than the target's valid
             rectangle: ``"shrink"`` scales it down to fit, ``"skip"`` pastes nothing.
+        pad_to_multiple: pad the canvas at the bottom and on the right to a multiple of
+            this many pixels, a vision transformer's patch size for instance.
+        patch_aligned: put the top-left corner of the scaled group's bounding box on a
+            multiple of ``pad_to_multiple`` in y and x.
     """
 
     scale_range: tuple[float, float] = (0.5, 2.0)
@@ -64,6 +68,8 @@ class BatchedPlacementConfig(_Frozen):
     paste_prob: Fraction01 = 1.0
     k_range: tuple[int, int] = (1, 256)
     oversize_policy: Literal["shrink", "skip"] = "shrink"
+    pad_to_multiple: Annotated[int, Field(ge=1, le=65536)] | None = None
+    patch_aligned: bool = False
 
     @field_validator("scale_range")
     @classmethod
@@ -80,6 +86,12 @@ class BatchedPlacementConfig(_Frozen):
         if not 0 <= low <= high <= INT32_MAX:
             raise ValueError(f"got {value}, expected 0 <= low <= high < 2**31")
         return value
+
+    @model_validator(mode="after")
+    def _aligned_to_something(self) -> Self:
+        if self.patch_aligned and self.pad_to_multiple is None:
+            raise ValueError("patch_aligned: got True without pad_to_multiple, expected the patch size there")
+        return self
 
 
 class PanopticPasteConfig(_Frozen):

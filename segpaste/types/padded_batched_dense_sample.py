@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 
 from segpaste.types.dense_sample import check_metric, check_modalities
 from segpaste.types.modality import Modality, modality_set_name
-from segpaste.types.tensors import InstanceMask, PaddingMask, PanopticMap, SemanticMap
+from segpaste.types.tensors import InstanceMask, PaddingMask, PanopticMap, SemanticMap, plain
 from segpaste.types.validation import (
     IMAGE_DTYPES,
     check_both_or_none,
@@ -75,7 +75,7 @@ class PaddedBatchedDenseSample:
     @property
     def batch_size(self) -> int:
         """B."""
-        return self.images.shape[0]
+        return self.labels.shape[0]
 
     @property
     def max_instances(self) -> int:
@@ -85,7 +85,8 @@ class PaddedBatchedDenseSample:
     @property
     def canvas_size(self) -> tuple[int, int]:
         """``(H, W)``."""
-        return self.images.shape[-2], self.images.shape[-1]
+        shape = plain(self.images).shape
+        return shape[-2], shape[-1]
 
     def active_modalities(self) -> frozenset[Modality]:
         """The modalities present; ``IMAGE`` always is."""
@@ -117,12 +118,12 @@ class PaddedBatchedDenseSample:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The fields that are present, as plain tensors by name."""
-        present = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {
-            name: value.as_subclass(torch.Tensor)
-            for name, value in present.items()
-            if isinstance(value, torch.Tensor)
-        }
+        present: dict[str, torch.Tensor] = {}
+        for name in _TENSORS:
+            value = getattr(self, name)
+            if value is not None:
+                present[name] = plain(value) if name in _WRAPPERS else value
+        return present
 
     def validate(self) -> None:
         """Check the values of every sample and that unused slots are zero.
@@ -205,6 +206,8 @@ _WRAPPERS = {
     "panoptic_maps": PanopticMap,
     "padding_mask": PaddingMask,
 }
+
+_TENSORS = tuple(f.name for f in fields(PaddedBatchedDenseSample) if f.name != "metric_depth")
 
 
 def _at(value: torch.Tensor | None, index: int) -> torch.Tensor | None:

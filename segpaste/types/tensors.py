@@ -39,6 +39,15 @@ class PaddingMask(tv_tensors.Mask):
         return cast(PaddingMask, cls(data))
 
 
+def plain(value: torch.Tensor) -> torch.Tensor:
+    """The same memory as a plain tensor, in what ``torch.compile`` traces too."""
+    if torch.compiler.is_compiling():
+        # Dynamo can trace neither ``as_subclass(torch.Tensor)`` nor the ``shape`` of a
+        # tv_tensor, but any operation on one gives a plain tensor.
+        return value[...]
+    return value.as_subclass(torch.Tensor)
+
+
 def map_tensor(function: Callable[[torch.Tensor], torch.Tensor], value: torch.Tensor) -> torch.Tensor:
     """Apply a function to a tensor as a plain one, keeping its tv_tensor type."""
     changed = function(value.as_subclass(torch.Tensor))

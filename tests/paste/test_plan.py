@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segpaste.paste import apply_reference, draw_plan, eligible_slots
-from segpaste.paste.plan import _draw_order, _draw_step
+from segpaste.paste.plan import _draw_step, _draw_words
 from segpaste.types import (
     BatchCopyPasteConfig,
     BatchedPlacementConfig,
@@ -45,7 +45,7 @@ def rows_equal(a: PastePlan, i: int, b: PastePlan, j: int, *, but: tuple[str, ..
 @given(st.integers(0, 2**32 - 1), st.floats(1 / 256, 256), st.floats(1 / 256, 256))
 def test_step_is_the_rounded_quotient_of_a_scale_in_range(word, a, b):
     low, high = min(a, b), max(a, b)
-    step = int(_draw_step(torch.tensor(word), (low, high)))
+    step = int(_draw_step(torch.tensor(word), (to_q16(low), to_q16(high))))
     scale = Fraction(to_q16(low) + word * (to_q16(high) - to_q16(low) + 1) // 2**32, 65536)
     assert step == max(round(65536 / scale), 1)
     assert step == max(round(65536 / float(scale)), 1)  # the float64 quotient rounds the same way
@@ -54,8 +54,8 @@ def test_step_is_the_rounded_quotient_of_a_scale_in_range(word, a, b):
 @given(SEEDS, st.integers(1, 12), st.integers(0, 12))
 def test_more_slots_never_reorder_the_earlier_ones(seed, slots, more):
     seeds = torch.tensor([seed])
-    few = _draw_order(seeds, slots)[0].tolist()
-    many = [j for j in _draw_order(seeds, slots + more)[0].tolist() if j < slots]
+    few = _draw_words(seeds, slots)[3][0].tolist()
+    many = [j for j in _draw_words(seeds, slots + more)[3][0].tolist() if j < slots]
     assert few == many
 
 
@@ -209,3 +209,75 @@ def test_refuses_what_does_not_fit(change, message):
     seeds = change.pop("seeds", torch.tensor([1]))
     with pytest.raises(ValueError, match=message):
         draw_plan(one, source, seeds, placed(), **change)
+
+
+def aligned(patch: int, **placement: Any) -> BatchCopyPasteConfig:
+    return placed(pad_to_multiple=patch, patch_aligned=True, **placement)
+
+
+def corner_of(union: torch.Tensor) -> tuple[int, int]:
+    ys, xs = union.nonzero(as_tuple=True)
+    return int(ys.min()), int(xs.min())
+
+
+@given(
+    SEEDS,
+    st.sampled_from([(0.5, 0.5), (1.0, 1.0), (0.5, 2.0), (3.0, 9.0)]),
+    st.sampled_from([2, 4]),
+    st.sampled_from([0, 1, 3]),
+    st.sampled_from(["shrink", "skip"]),
+)
+def test_an_aligned_group_starts_on_a_patch_and_lies_in_the_valid_rectangle(
+    seed, scale_range, patch, padded, policy
+):
+    source = view(height=8, width=8, rows={0: (1, 0, "........\n.111....\n.111....\n" + "........\n" * 5)})
+    padding = torch.zeros((1, 1, 8, 8), dtype=torch.bool)
+    padding[..., 8 - padded :] = True
+    target = replace(view(height=8, width=8, rows={}), padding_mask=padding)
+    source = replace(source, padding_mask=torch.zeros_like(padding))
+    config = aligned(patch, scale_range=scale_range, oversize_policy=policy, hflip_probability=0.0)
+    drawn = draw_plan(target, source, torch.tensor([seed]), config, source_idx=torch.tensor([0]))
+    _, audit = apply_reference(target, source, drawn, config)
+    union = audit.paste_union[0]
+    if policy == "shrink":
+        assert drawn.count.item() > 0
+    if drawn.count.item() == 0:
+        return
+    assert tuple(at % patch for at in corner_of(union)) == (0, 0)
+    # Nothing of the group is cut off: as many pixels as the scale shows where there is room.
+    columns, rows = (
+        sum(low <= ((2 * i + 1) * int(drawn.step)) >> 17 < high for i in range(99))
+        for low, high in ((1, 4), (1, 3))
+    )
+    assert int(union.sum()) == columns * rows > 0
+
+
+def test_alignment_keeps_every_other_draw():
+    source = batch_of(*[view(rows=ONE_ROW)] * 16)
+    seeds = torch.arange(16) * 977
+    loose = draw_plan(source, source, seeds, placed(scale_range=(0.5, 1.0)))
+    tight = draw_plan(source, source, seeds, aligned(2, scale_range=(0.5, 1.0)))
+    assert all(rows_equal(loose, i, tight, i, but=("translate",)) for i in range(16))
+    assert not torch.equal(loose.translate, tight.translate)
+
+
+def test_aligned_places_are_uniform():
+    """A pixel at scale 1 on a 4 x 6 canvas in patches of 2; the bound is the 99.9 % quantile."""
+    n = 3000
+    one = view(height=4, width=6, rows={0: (1, 0, "......\n....1.\n......\n......")})
+    batch = one.gather(torch.zeros(n, dtype=torch.int64))
+    config = aligned(2, scale_range=(1.0, 1.0))
+    drawn = draw_plan(batch, batch, torch.arange(n) * 104729 + 5, config)
+    _, audit = apply_reference(batch, batch, drawn, config)
+    hits = audit.paste_union.sum(dim=0)
+    assert hits.nonzero().tolist() == [[y, x] for y in (0, 2) for x in (0, 2, 4)]
+    assert chi_square(hits[::2, ::2].flatten().tolist(), [n / 6] * 6) < 20.6
+
+
+@pytest.mark.parametrize("patch", [3, 8])
+def test_refuses_alignment_on_a_canvas_that_is_no_multiple(patch):
+    one = view(rows=ONE_ROW)
+    expected = f"patch_aligned: got a canvas of 4 x 4, expected multiples of pad_to_multiple = {patch}"
+    with pytest.raises(ValueError, match=expected):
+        draw_plan(one, one, torch.tensor([1]), aligned(patch))
+    draw_plan(one, one, torch.tensor([1]), placed(pad_to_multiple=patch))

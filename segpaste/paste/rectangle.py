@@ -1,0 +1,307 @@
+"""The CPU's executor: compiled loops over the rectangles that are pasted, and nothing else.
+
+What a paste does not touch is copied once or, where it is zero, not even read. The loops
+stand in ``rectangle_kernels`` and are compiled by Numba on the first call, once per machine:
+the result is kept beside the module, or in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from segpaste.paste import rectangle_kernels as kernels
+from segpaste.paste.inputs import pastes_nothing
+from segpaste.paste.rng import philox4x32
+from segpaste.paste.span_kernels import fill_spans
+from segpaste.types import (
+    BatchAuditPacket,
+    BatchCopyPasteConfig,
+    PaddedBatchedDenseSample,
+    PastePlan,
+    to_q16,
+)
+
+_LARGEST_TABLE = 1 << 16  # labels below this are looked up in a table, others searched for
+_BYTES_PER_THREAD = 1 << 20  # less work than this is done before another thread has begun
+
+
+def run_rectangle(
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample,
+    plan: PastePlan,
+    config: BatchCopyPasteConfig,
+    *,
+    out: PaddedBatchedDenseSample | None,
+    with_audit: bool,
+) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket | None]:
+    """The executor behind :func:`segpaste.paste.apply`; its arguments have been checked.
+
+    Uses as many threads as ``torch.get_num_threads()`` says, one sample at a time each.
+    """
+    given = target.tensors()
+    donated = given if source is target else source.tensors()
+    buffers = {} if out is None else out.tensors()
+    written = _copies(given, buffers)
+    audit = None
+    if pastes_nothing(target.active_modalities()) or not target.batch_size:
+        if with_audit:
+            audit = _audit(target, source, plan, config, written, _no_audit(target, maps=True))
+    else:
+        told = _no_audit(target, maps=with_audit)
+        _paste(target, source, plan, config, given, donated, written, told)
+        if with_audit:
+            audit = _audit(target, source, plan, config, written, told)
+    if out is None:
+        out = PaddedBatchedDenseSample(**written, metric_depth=target.metric_depth)  # pyright: ignore[reportArgumentType]
+    else:
+        for name, value in buffers.items():
+            if value is not written[name]:
+                value.copy_(written[name])
+    _check_bijection(out, config)
+    return out, audit
+
+
+def _copies(
+    given: Mapping[str, torch.Tensor], buffers: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Copies of the target's fields in contiguous memory, but masks of zeros."""
+    copies: dict[str, torch.Tensor] = {}
+    for name, value in given.items():
+        buffer = buffers.get(name)
+        fresh = buffer is None or not buffer.is_contiguous()
+        if name == "instance_masks":
+            # NumPy's zeros are the system's: memory that is never written costs nothing.
+            # And its fill is memset, twice as fast as torch's loop.
+            copy = torch.from_numpy(np.zeros(tuple(value.shape), dtype=bool)) if fresh else buffer
+            if not fresh:
+                buffer.numpy().fill(False)
+        else:
+            copy = torch.empty(value.shape, dtype=value.dtype) if fresh else buffer
+            copy.copy_(value.detach())
+        copies[name] = copy
+    return copies
+
+
+def _paste(
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample,
+    plan: PastePlan,
+    config: BatchCopyPasteConfig,
+    given: Mapping[str, torch.Tensor],
+    donated: Mapping[str, torch.Tensor],
+    written: Mapping[str, torch.Tensor],
+    audit: kernels.Audit,
+) -> None:
+    before = _view(given)
+    donors = before if source is target else _view(donated)
+    after = _view(written)
+    rules = _rules(config)._replace(metric=target.metric_depth and source.metric_depth)
+    drawn = _plan(plan, target, donors, config)
+    each = _threads(before)
+
+    spans = np.empty((*before.valid.shape, 4), dtype=np.int64)
+    source_spans = spans
+    if target.instance_masks is not None:
+        each(target.batch_size, lambda b, e: fill_spans(before.masks, before.valid, spans, b, e))
+        if source is not target:
+            source_spans = np.empty((*donors.valid.shape, 4), dtype=np.int64)
+            wanted = np.zeros_like(donors.valid)
+            wanted[drawn.source_idx] = donors.valid[drawn.source_idx]
+            each(source.batch_size, lambda b, e: fill_spans(donors.masks, wanted, source_spans, b, e))
+    each(
+        target.batch_size,
+        lambda b, e: kernels.paste_samples(
+            before, donors, drawn, rules, spans, source_spans, after, audit, b, e
+        ),
+    )
+
+
+def _view(tensors: Mapping[str, torch.Tensor]) -> kernels.View:
+    def of(name: str, dtype: type, ndim: int) -> np.ndarray:
+        value = tensors.get(name)
+        if value is None:
+            return _nothing(dtype, ndim)
+        array = value.detach().contiguous().numpy()
+        return array.view(np.uint8) if array.dtype == bool else array
+
+    def plane(name: str, dtype: type) -> np.ndarray:
+        array = of(name, dtype, 4)
+        return array.reshape(len(array), *array.shape[2:])  # [B, 1, H, W] as [B, H, W]
+
+    bytes_ = tensors["images"].dtype == torch.uint8
+    return kernels.View(
+        image8=of("images", np.uint8, 4) if bytes_ else _nothing(np.uint8, 4),
+        image32=_nothing(np.float32, 4) if bytes_ else of("images", np.float32, 4),
+        boxes=of("boxes", np.float32, 3),
+        labels=of("labels", np.int64, 2),
+        valid=of("instance_valid", np.uint8, 2),
+        ids=of("instance_ids", np.int32, 2),
+        masks=of("instance_masks", np.uint8, 4),
+        semantic=of("semantic_maps", np.int64, 3),
+        panoptic=of("panoptic_maps", np.int64, 3),
+        depth=plane("depth", np.float32),
+        depth_valid=plane("depth_valid", np.uint8),
+        normals=of("normals", np.float32, 4),
+        padding=plane("padding_mask", np.uint8),
+        camera=of("camera_intrinsics", np.float64, 2),
+    )
+
+
+@lru_cache
+def _nothing(dtype: type, ndim: int) -> np.ndarray:
+    return np.zeros((0,) * ndim, dtype=dtype)
+
+
+def _plan(
+    plan: PastePlan, target: PaddedBatchedDenseSample, donors: kernels.View, config: BatchCopyPasteConfig
+) -> kernels.Plan:
+    labels, start = np.empty(0, dtype=np.int64), np.zeros(target.batch_size + 1, dtype=np.int64)
+    source_idx = plan.source_idx.numpy()
+    if target.instance_masks is None:
+        taken = [
+            _labels_taken(donors, int(s), int(key), config.ignore_index)
+            for s, key in zip(source_idx, plan.mix_key, strict=True)
+        ]
+        labels = np.concatenate(taken)
+        start[1:] = np.cumsum([len(t) for t in taken])
+    return kernels.Plan(
+        source_idx=np.ascontiguousarray(source_idx),
+        step=plan.step.contiguous().numpy(),
+        translate=plan.translate.contiguous().numpy(),
+        hflip=plan.hflip.contiguous().numpy().view(np.uint8),
+        order=plan.order.contiguous().numpy(),
+        count=plan.count.contiguous().numpy(),
+        mix_labels=labels,
+        mix_start=start,
+    )
+
+
+def _labels_taken(donors: kernels.View, s: int, mix_key: int, ignore: int) -> np.ndarray:
+    """4.11: the labels of a source map that the mix key selects, ascending."""
+    semantic = donors.semantic[s]
+    padding = donors.padding[s] if donors.padding.size else _nothing(np.uint8, 2)
+    found = np.empty(_LARGEST_TABLE, dtype=np.int64)
+    n = kernels.labels_present(semantic, padding, np.empty(_LARGEST_TABLE, dtype=np.uint8), found)
+    labels = found[:n] if n >= 0 else np.unique(semantic)
+    low, high = np.int64(mix_key & 0xFFFFFFFF), np.int64((mix_key >> 32) & 0xFFFFFFFF)
+    zero = np.zeros_like(labels)
+    words = philox4x32((labels, zero, zero, zero), (zero + low, zero + high))
+    return labels[(words[0] & 1 == 1) & (labels != ignore)]
+
+
+@lru_cache(maxsize=64)
+def _rules(config: BatchCopyPasteConfig) -> kernels.Rules:
+    panoptic = config.panoptic
+    table = {} if panoptic is None else dict(sorted(panoptic.taxonomy.classes.items()))
+    priority = {} if panoptic is None else panoptic.class_priority
+    stuff_min_area = {} if panoptic is None else panoptic.stuff_min_area
+    classes = np.array(list(table), dtype=np.int64)
+    indices = np.zeros(0, dtype=np.int32)
+    if len(classes) and classes[-1] < _LARGEST_TABLE:
+        indices = np.full(int(classes[-1]) + 1, -1, dtype=np.int32)
+        indices[classes] = np.arange(len(classes))
+    return kernels.Rules(
+        classes=classes,
+        is_thing=np.array([kind == "thing" for kind in table.values()], dtype=np.uint8),
+        priority=np.array([priority.get(c, 0) for c in table], dtype=np.int64),
+        stuff_min_area=np.array([stuff_min_area.get(c, 0) for c in table], dtype=np.int64),
+        class_table=indices,
+        has_schema=panoptic is not None,
+        reverts=panoptic is not None and panoptic.stuff_policy == "revert",
+        z_test=config.z_test,
+        metric=False,
+        ignore=config.ignore_index,
+        tau_q16=0 if panoptic is None else to_q16(panoptic.tau_stuff_frac),
+        min_area=config.min_area,
+        min_pasted_area=config.min_pasted_area,
+        residual_q16=to_q16(config.min_residual_area_frac),
+    )
+
+
+def _no_audit(target: PaddedBatchedDenseSample, *, maps: bool) -> kernels.Audit:
+    batch, (height, width) = target.batch_size, target.canvas_size
+
+    def of(dtype: type, wanted: bool) -> np.ndarray:
+        return np.zeros((batch, height, width), dtype) if wanted else _nothing(dtype, 3)
+
+    return kernels.Audit(
+        union=of(np.uint8, maps),
+        row_source=np.full((batch, target.max_instances), -1, dtype=np.int64),
+        row_dropped=np.zeros((batch, target.max_instances), dtype=np.uint8),
+        semantic=of(np.int64, maps and target.semantic_maps is not None),
+        depth_valid=of(np.uint8, maps and target.depth is not None),
+    )
+
+
+def _audit(
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample,
+    plan: PastePlan,
+    config: BatchCopyPasteConfig,
+    written: Mapping[str, torch.Tensor],
+    told: kernels.Audit,
+) -> BatchAuditPacket:
+    """Inside the union image, depth and normals are the warped source's; elsewhere 0."""
+    union = torch.from_numpy(told.union.view(bool))
+
+    def painted(name: str) -> torch.Tensor | None:
+        value = written.get(name)
+        return None if value is None else torch.where(union[:, None], value, torch.zeros_like(value))
+
+    with_depth, with_semantic = target.depth is not None, target.semantic_maps is not None
+    intrinsics = source.camera_intrinsics
+    return BatchAuditPacket(
+        paste_union=union,
+        row_source=torch.from_numpy(told.row_source),
+        row_dropped=torch.from_numpy(told.row_dropped.view(bool)),
+        warped_images=painted("images"),
+        warped_semantic_maps=torch.from_numpy(told.semantic) if with_semantic else None,
+        warped_depth=painted("depth"),
+        warped_depth_valid=torch.from_numpy(told.depth_valid.view(bool))[:, None] if with_depth else None,
+        warped_normals=painted("normals"),
+        source_intrinsics=None if intrinsics is None else intrinsics[plan.source_idx],
+        plan=plan,
+        config=config,
+    )
+
+
+def _check_bijection(out: PaddedBatchedDenseSample, config: BatchCopyPasteConfig) -> None:
+    if config.panoptic is None or not config.panoptic.debug_assert_bijection:
+        return
+    if out.panoptic_maps is None or out.instance_masks is None:
+        return
+    twice = int((out.instance_masks.as_subclass(torch.Tensor).sum(dim=1) > 1).sum())
+    if twice:
+        raise RuntimeError(f"debug_assert_bijection: {twice} pixels belong to more than one instance")
+
+
+def _threads(view: kernels.View) -> Callable[[int, Callable[[int, int], None]], None]:
+    """A loop over samples, in as many threads as torch may use and the work is worth."""
+    work = sum(array.nbytes for array in view)
+    wanted = min(torch.get_num_threads(), work // _BYTES_PER_THREAD)
+
+    def each(samples: int, run: Callable[[int, int], None]) -> None:
+        threads = min(wanted, samples)
+        if threads < 2:
+            run(0, samples)
+            return
+        cuts = [samples * t // threads for t in range(threads + 1)]
+        pool = _pool(os.getpid(), threads)
+        for done in [pool.submit(run, b, e) for b, e in itertools.pairwise(cuts)]:
+            done.result()
+
+    return each
+
+
+@lru_cache(maxsize=4)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Kept between calls; a forked process has none of its parent's threads and makes its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="segpaste")
