@@ -1,7 +1,11 @@
 """Copy-paste for dense labels, and the laws that prove it right."""
 
-from importlib.metadata import version
-
+from segpaste.augmentation import (
+    BatchCopyPaste,
+    BatchedPlacementSampler,
+    IntraBatchSource,
+    SourceStrategy,
+)
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -20,17 +24,21 @@ from segpaste.types import (
     PastePlan,
     SemanticMap,
 )
+from segpaste.version import VERSION
 
-__version__ = version("segpaste")
+__version__ = VERSION
 
 __all__ = [
     "BatchAuditPacket",
+    "BatchCopyPaste",
     "BatchCopyPasteConfig",
     "BatchedDenseSample",
     "BatchedPlacementConfig",
+    "BatchedPlacementSampler",
     "CameraIntrinsics",
     "DenseSample",
     "InstanceMask",
+    "IntraBatchSource",
     "Modality",
     "PaddedBatchedDenseSample",
     "PaddingMask",
@@ -40,5 +48,6 @@ __all__ = [
     "PanopticSchemaSpec",
     "PastePlan",
     "SemanticMap",
+    "SourceStrategy",
     "__version__",
 ]

@@ -82,6 +82,7 @@ def test_neither_library_nor_laws_nor_scenes_load_hypothesis_or_pytest() -> None
     packages = [
         "types",
         "paste",
+        "augmentation",
         "invariants",
         "viz",
         "integrations",

@@ -1,0 +1,13 @@
+"""What stands in a training loop: the batched copy-paste, its sources, a wrapped loader."""
+
+from segpaste.augmentation.batch_copy_paste import BatchCopyPaste
+from segpaste.augmentation.loader import CopyPasteLoader
+from segpaste.augmentation.sources import BatchedPlacementSampler, IntraBatchSource, SourceStrategy
+
+__all__ = [
+    "BatchCopyPaste",
+    "BatchedPlacementSampler",
+    "CopyPasteLoader",
+    "IntraBatchSource",
+    "SourceStrategy",
+]

@@ -1,0 +1,405 @@
+"""The augmentation of a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, get_args
+
+import torch
+from torch import nn
+from torchvision import tv_tensors
+
+from segpaste.augmentation.loader import CopyPasteLoader
+from segpaste.augmentation.seeds import new_key, process_rank, seeds_from, stream_seeds
+from segpaste.augmentation.sources import BatchedPlacementSampler, IntraBatchSource, SourceStrategy
+from segpaste.augmentation.validate import check_values
+from segpaste.paste import apply, apply_with_audit
+from segpaste.paste.apply import ExecutorName
+from segpaste.paste.graph import paste_graph
+from segpaste.paste.replay import ReplayRecord, check_record
+from segpaste.types import (
+    BatchAuditPacket,
+    BatchCopyPasteConfig,
+    BatchedPlacementConfig,
+    InstanceMask,
+    PaddedBatchedDenseSample,
+    PaddingMask,
+    PanopticMap,
+    PastePlan,
+    SemanticMap,
+)
+
+_Pasted = tuple[PaddedBatchedDenseSample, BatchAuditPacket | None]
+
+
+class BatchCopyPaste(nn.Module):
+    """Copy-paste for a batch, exact to the last bit on every executor.
+
+    Each sample has a 64-bit seed, which decides its paste together with its batch. Seeds
+    come from the caller, from a generator, or from the module's own stream, whose state
+    is two buffers: ``key`` ``[]`` int64 and ``counter`` ``[]`` int64, the number of steps
+    so far. Both are in the state dict, so that a run that is resumed goes on as it would
+    have. torch's global generators are neither read nor changed by a step.
+
+    The same in training and in evaluation mode: do not call it where nothing is to be
+    pasted.
+
+    Args:
+        config: the configuration; the default one if ``None``.
+        source_strategy: where donors come from; by default the other samples of the batch.
+        seed: the key of the stream, 64 bits; by default one draw from torch's default
+            generator, so that ``torch.manual_seed`` before the construction decides it.
+        executor: one of ``"reference"``, ``"rectangle"``, ``"graph"``, ``"fused"``; by
+            default the fastest for the batch's device. All give the same bits.
+
+    Raises:
+        TypeError: on a configuration, strategy or seed of another type.
+        ValueError: on an executor that does not exist, or a seed beyond 64 bits.
+    """
+
+    key: torch.Tensor
+    counter: torch.Tensor
+
+    def __init__(
+        self,
+        config: BatchCopyPasteConfig | None = None,
+        *,
+        source_strategy: SourceStrategy | None = None,
+        seed: int | None = None,
+        executor: ExecutorName | None = None,
+    ) -> None:
+        super().__init__()
+        config = BatchCopyPasteConfig() if config is None else config
+        strategy = IntraBatchSource() if source_strategy is None else source_strategy
+        if not isinstance(config, BatchCopyPasteConfig):
+            raise TypeError(f"config: got {type(config).__name__}, expected a BatchCopyPasteConfig")
+        if not isinstance(strategy, SourceStrategy):
+            raise TypeError(
+                f"source_strategy: got {type(strategy).__name__}, expected an object with a method sample"
+            )
+        names = get_args(ExecutorName)
+        if executor is not None and executor not in names:
+            raise ValueError(f"executor: got {executor!r}, expected None or one of {list(names)}")
+        self.executor: ExecutorName | None = executor
+        self.sampler = BatchedPlacementSampler(config)
+        self.source_strategy = strategy
+        key = new_key(seed)
+        self.register_buffer("key", key)
+        self.register_buffer("counter", torch.zeros_like(key))
+        self._rank = 0
+
+    @classmethod
+    def from_dataloader(
+        cls,
+        loader: Iterable[Any],
+        max_instances: int,
+        config: BatchCopyPasteConfig | None = None,
+        *,
+        source_strategy: SourceStrategy | None = None,
+        seed: int | None = None,
+        executor: ExecutorName | None = None,
+        device: torch.device | str | None = None,
+        validate: bool = False,
+    ) -> CopyPasteLoader:
+        """Wrap a loader, so that its batches come out padded and pasted.
+
+        Args:
+            loader: yields lists of ``DenseSample`` (``collate_fn=list``),
+                ``BatchedDenseSample`` or ``PaddedBatchedDenseSample``.
+            max_instances: K, the row slots of every sample: its own rows and the pasted.
+            config: as for the class; so are the next three.
+            source_strategy: see above.
+            seed: see above.
+            executor: see above.
+            device: where to paste; batches are brought there, and the module is. By
+                default on the CPU.
+            validate: as for :meth:`forward`.
+
+        Raises:
+            ValueError: if ``max_instances`` is negative.
+        """
+        augment = cls(config, source_strategy=source_strategy, seed=seed, executor=executor)
+        place = None if device is None else torch.device(device)
+        return CopyPasteLoader(
+            loader, augment if place is None else augment.to(place), max_instances, place, validate
+        )
+
+    @property
+    def config(self) -> BatchCopyPasteConfig:
+        """The configuration."""
+        return self.sampler.config
+
+    def forward(
+        self,
+        padded: PaddedBatchedDenseSample,
+        generator: torch.Generator | None = None,
+        *,
+        seeds: torch.Tensor | None = None,
+        validate: bool = False,
+        out: PaddedBatchedDenseSample | None = None,
+    ) -> PaddedBatchedDenseSample:
+        """Paste into every sample of a batch. The batch is not written to.
+
+        Args:
+            padded: B samples ``[B, ...]`` with K row slots, on the module's device.
+            generator: draws the seeds; not while compiling.
+            seeds: ``[B]`` int64, one per sample, on the device of the batch; not together
+                with ``generator``. Without either they come from the module's stream.
+            validate: check values too: what :meth:`PaddedBatchedDenseSample.validate`
+                does, and that boxes are the extent of their masks; not while compiling.
+            out: memory for the result, for instance what an earlier call returned; it is
+                overwritten completely and returned. Not while compiling.
+
+        Returns:
+            A batch with the fields of ``padded`` in memory of its own; with
+            ``pad_to_multiple`` on the padded canvas and always with a padding mask.
+
+        Raises:
+            TypeError, ValueError: naming the field, what was got and what is expected,
+                before anything is computed, on a batch that the configuration does not
+                fit, a source view or plan that the batch does not fit, seeds of another
+                dtype, shape or device, both ``generator`` and ``seeds``, and an ``out``
+                that does not fit.
+        """
+        return self._paste(padded, generator, seeds, validate, out, with_audit=False)[0]
+
+    def forward_with_audit(
+        self,
+        padded: PaddedBatchedDenseSample,
+        generator: torch.Generator | None = None,
+        *,
+        seeds: torch.Tensor | None = None,
+        validate: bool = False,
+        out: PaddedBatchedDenseSample | None = None,
+    ) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
+        """As :meth:`forward`; with what was pasted where, for ``segpaste.invariants``."""
+        batch, audit = self._paste(padded, generator, seeds, validate, out, with_audit=True)
+        if audit is None:
+            raise TypeError("audit: got None, expected a BatchAuditPacket")
+        return batch, audit
+
+    def next_seeds(self, batch_size: int) -> torch.Tensor:
+        """The seeds that the next step would draw from the stream, which moves on.
+
+        ``augment(batch, seeds=augment.next_seeds(batch.batch_size))`` is
+        ``augment(batch)``, with the seeds in the caller's hands for :meth:`record`.
+
+        Args:
+            batch_size: B.
+
+        Returns:
+            ``[B]`` int64 on the module's device.
+        """
+        rank = process_rank()
+        seeds = stream_seeds(self.key, self.counter, batch_size, self._rank if rank is None else rank)
+        self.counter.add_(1)
+        return seeds
+
+    def record(self, seeds: torch.Tensor, index: int, *, source_idx: int | None = None) -> ReplayRecord:
+        """What brings sample ``index`` of a step back, as numbers that fit into a log.
+
+        Args:
+            seeds: ``[B]`` int64, the seeds of that step.
+            index: the row of the sample.
+            source_idx: the row of its source, where a caller chose it.
+        """
+        seed = int(seeds[index]) % 2**64
+        return ReplayRecord(sample_seed=seed, index=index, source_idx=source_idx, config=self.config)
+
+    def replay(
+        self,
+        record: ReplayRecord,
+        batch: PaddedBatchedDenseSample,
+        source: PaddedBatchedDenseSample | None = None,
+        *,
+        any_version: bool = False,
+    ) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
+        """Paste one recorded sample again, with the executor of this module.
+
+        Args:
+            record: from :meth:`record`, or of the reference's runs.
+            batch: the batch ``[B, ...]`` that the sample was pasted in, before the paste.
+            source: the source view; by default what the source strategy gives.
+            any_version: accept a record of another version, whose bits may differ.
+
+        Returns:
+            The pasted sample with B = 1, the same bits as in its batch, and its audit.
+
+        Raises:
+            ValueError: on a record of another configuration or version, one that has no
+                row in the batch, and as :meth:`forward`.
+        """
+        self._check_batch(batch, validate=False)
+        check_record(record, batch, any_version=any_version)
+        if record.config != self.config:
+            raise ValueError(
+                "record.config: got another configuration than this module's, "
+                "expected BatchCopyPaste(record.config) to replay it"
+            )
+        target = self.sampler.padded(batch)
+        seeds = record.seeds_for(target)
+        if source is None and record.source_idx is None:
+            view, plan = self._sample(target, seeds)
+        else:
+            rows = None if record.source_idx is None else torch.full_like(seeds, record.source_idx)
+            view = target if source is None else self.sampler.padded(source)
+            plan = self.sampler(target, view, seeds, source_idx=rows)
+        row = record.index
+        return apply_with_audit(
+            target.select(row), view, plan.select(row), self.config, executor=self.executor
+        )
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows of it."""
+        changed = self.config.model_dump(exclude_defaults=True)
+        executor = "" if self.executor is None else f", executor={self.executor!r}"
+        return f"config={changed}{executor}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker that is spawned knows no process group, but must draw as a forked one does.
+        rank = process_rank()
+        return {**self.__dict__, "_rank": self._rank if rank is None else rank}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # What comes from another process lies in memory shared with it and with every other
+        # copy; a counter that all of them moved would be nobody's.
+        self.key, self.counter = self.key.clone(), self.counter.clone()
+
+    def _paste(
+        self,
+        padded: PaddedBatchedDenseSample,
+        generator: torch.Generator | None,
+        seeds: torch.Tensor | None,
+        validate: bool,
+        out: PaddedBatchedDenseSample | None,
+        *,
+        with_audit: bool,
+    ) -> _Pasted:
+        if torch.compiler.is_compiling():
+            _check_traceable(generator, validate, out, self.executor)
+            self._check_fields(padded)
+            _check_seeds(padded, generator, seeds)
+            return self._paste_traced(padded, seeds, with_audit=with_audit)
+        self._check_batch(padded, validate=validate)
+        _check_seeds(padded, generator, seeds)
+        if generator is not None:
+            seeds = seeds_from(generator, padded.batch_size, padded.images.device)
+        elif seeds is None:
+            seeds = self.next_seeds(padded.batch_size)
+        target = self.sampler.padded(padded)
+        view, plan = self._sample(target, seeds)
+        if with_audit:
+            return apply_with_audit(target, view, plan, self.config, executor=self.executor, out=out)
+        return apply(target, view, plan, self.config, executor=self.executor, out=out), None
+
+    def _paste_traced(
+        self, padded: PaddedBatchedDenseSample, seeds: torch.Tensor | None, *, with_audit: bool
+    ) -> _Pasted:
+        """What ``torch.compile`` sees: plain tensors and numbers, no pydantic, no checks."""
+        if seeds is None:
+            seeds = self.next_seeds(padded.batch_size)
+        target = self.sampler.padded(_plain(padded))
+        view, plan = self._sample(target, seeds)
+        batch, audit = paste_graph(
+            target, view, plan, self.sampler.settings, self.sampler.tables, with_audit=with_audit
+        )
+        return _wrapped(batch), audit if audit is None else replace(audit, config=self.config)
+
+    def _sample(
+        self, target: PaddedBatchedDenseSample, seeds: torch.Tensor
+    ) -> tuple[PaddedBatchedDenseSample, PastePlan]:
+        view, plan = self.source_strategy.sample(target, seeds, self.sampler)
+        return (view if view is target else self.sampler.padded(view)), plan
+
+    def _check_batch(self, padded: PaddedBatchedDenseSample, *, validate: bool) -> None:
+        if not isinstance(padded, PaddedBatchedDenseSample):
+            raise TypeError(
+                f"padded: got {type(padded).__name__}, expected a PaddedBatchedDenseSample "
+                "(BatchCopyPaste.from_dataloader wraps a loader of others)"
+            )
+        if padded.images.requires_grad:
+            raise ValueError("padded.images: got a tensor that requires grad, expected a detached one")
+        self._check_fields(padded)
+        if validate:
+            check_values(padded)
+
+    def _check_fields(self, padded: PaddedBatchedDenseSample) -> None:
+        """What can be said without a value and without pydantic, so that it is traced, too."""
+        device, settings = padded.labels.device, self.sampler.settings
+        if device != self.key.device:
+            raise ValueError(f"padded: got device {device}, expected the module's, {self.key.device}")
+        if settings.has_schema:
+            for name in ("semantic_maps", "panoptic_maps"):
+                if getattr(padded, name) is None:
+                    raise ValueError(
+                        f"padded.{name}: got None, expected semantic and panoptic maps, "
+                        "as the configuration is panoptic"
+                    )
+        slots = padded.max_instances
+        # The default is no demand. By its value: what was set is forgotten on the way through YAML.
+        if settings.k_range[1] > slots and settings.k_range != _DEFAULT_K_RANGE:
+            raise ValueError(
+                f"placement.k_range: got {settings.k_range}, "
+                f"expected an upper end of at most max_instances = {slots}"
+            )
+
+
+def _plain(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """The same batch without tv_tensors, inside of a graph."""
+    return PaddedBatchedDenseSample(**batch.tensors(), metric_depth=batch.metric_depth)  # pyright: ignore[reportArgumentType]
+
+
+def _wrapped(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """The same batch with the tv_tensors that it has outside of a graph."""
+    values: dict[str, Any] = batch.tensors()
+    for name, kind in _TV_TENSORS.items():
+        if name in values:
+            values[name] = values[name].as_subclass(kind)
+    return PaddedBatchedDenseSample(**values, metric_depth=batch.metric_depth)
+
+
+_TV_TENSORS = {
+    "images": tv_tensors.Image,
+    "instance_masks": InstanceMask,
+    "semantic_maps": SemanticMap,
+    "panoptic_maps": PanopticMap,
+    "padding_mask": PaddingMask,
+}
+
+_DEFAULT_K_RANGE = BatchedPlacementConfig().k_range
+
+
+def _check_seeds(
+    padded: PaddedBatchedDenseSample, generator: torch.Generator | None, seeds: torch.Tensor | None
+) -> None:
+    if seeds is None:
+        return
+    if generator is not None:
+        raise ValueError("seeds: got both seeds and a generator, expected one of the two")
+    batch, device = padded.batch_size, padded.labels.device
+    expected = f"int64 [{batch}] on {device}"
+    if not isinstance(seeds, torch.Tensor):
+        raise ValueError(f"seeds: got {type(seeds).__name__}, expected {expected}")
+    if seeds.dtype != torch.int64 or seeds.shape != (batch,) or seeds.device != device:
+        raise ValueError(
+            f"seeds: got {str(seeds.dtype).removeprefix('torch.')} {list(seeds.shape)} on {seeds.device}, "
+            f"expected {expected}"
+        )
+
+
+def _check_traceable(
+    generator: torch.Generator | None,
+    validate: bool,
+    out: PaddedBatchedDenseSample | None,
+    executor: ExecutorName | None,
+) -> None:
+    if generator is not None:
+        raise ValueError("generator: got one while compiling, expected None: draw seeds from it beforehand")
+    if validate:
+        raise ValueError("validate: got True while compiling, expected False")
+    if out is not None:
+        raise ValueError("out: got a batch while compiling, expected None")
+    if executor not in (None, "graph"):
+        raise ValueError(f"executor: got {executor!r} while compiling, expected None or 'graph'")
