@@ -25,10 +25,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progre
 # Of pip's output, the lines that show that it moves; errors go to stderr and always show.
 PROGRESS := { grep --line-buffered -E '^ *(Downloading .*\(|Installing collected)' | cut -c 1-110 || true; }
 
-.PHONY: help verify test lint coverage nightly bench docs clean
+.PHONY: help verify test lint coverage nightly gpu bench bench-peers docs clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
 
 verify: $(READY) ## Check every law over drawn scenes and real photographs; write verify-report/index.html.
 	@$(BIN)/segpaste verify --html $(REPORT) --json $(REPORT)/report.json $(VERIFY_ARGS)
@@ -55,8 +55,17 @@ coverage: $(READY) ## Branch coverage of paste, invariants and strategies; fails
 nightly: $(READY) ## Everything, with 2,000 random examples per property. Takes hours.
 	@SEGPASTE_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) -m "not gpu"
 
-bench: $(READY) ## Measure speed: examples per second, laws, the reference.
+# Such machines bring torch and have no network: nothing is installed, PYTHON is taken as it is.
+gpu: ## Tests and bench on CUDA, in the Python that PYTHON names; no virtual environment, no network.
+	@unset TRITON_INTERPRET && export PYTHONPATH=".$${PYTHONPATH:+:$$PYTHONPATH}" && \
+		SEGPASTE_PROFILE=gpu $(PYTHON) -m pytest -p no:xdist -m gpu tests/gpu && \
+		$(PYTHON) scripts/bench.py --device cuda $(BENCH_ARGS)
+
+bench: $(READY) ## Measure speed against memcpy and, where installed, other libraries; BENCH_ARGS=--quick.
 	@$(BIN)/python scripts/bench.py $(BENCH_ARGS)
+
+bench-peers: $(READY) ## Install the other libraries that bench compares with, into .bench-peers.
+	@$(BIN)/python scripts/bench_peers/install.py
 
 docs: $(DOCS_READY) ## Build the documentation into site/.
 	@$(BIN)/python scripts/generate_laws_page.py --check
@@ -64,11 +73,11 @@ docs: $(DOCS_READY) ## Build the documentation into site/.
 	@echo "site/index.html"
 
 clean: ## Remove the virtual environment and everything that was built.
-	rm -rf $(VENV) build dist site $(REPORT) *.egg-info .coverage .coverage.* htmlcov \
+	rm -rf $(VENV) .bench-peers bench-report build dist site $(REPORT) parity-report *.egg-info .coverage .coverage.* htmlcov \
 		.hypothesis .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt segpaste/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "PYTHON: got $$($(PYTHON) --version 2>&1), expected 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
