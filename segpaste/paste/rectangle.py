@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from segpaste.paste import rectangle_kernels as kernels
 from segpaste.paste.inputs import pastes_nothing
 from segpaste.paste.rng import philox4x32
 from segpaste.paste.span_kernels import fill_spans
+from segpaste.paste.spans import words_of
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -110,12 +110,13 @@ def _paste(
     spans = np.empty((*before.valid.shape, 4), dtype=np.int64)
     source_spans = spans
     if target.instance_masks is not None:
-        each(target.batch_size, lambda b, e: fill_spans(before.masks, before.valid, spans, b, e))
+        masks, donor_masks = words_of(before.masks), words_of(donors.masks)
+        each(target.batch_size, lambda b, e: fill_spans(masks, before.valid, spans, b, e))
         if source is not target:
             source_spans = np.empty((*donors.valid.shape, 4), dtype=np.int64)
             wanted = np.zeros_like(donors.valid)
             wanted[drawn.source_idx] = donors.valid[drawn.source_idx]
-            each(source.batch_size, lambda b, e: fill_spans(donors.masks, wanted, source_spans, b, e))
+            each(source.batch_size, lambda b, e: fill_spans(donor_masks, wanted, source_spans, b, e))
     each(
         target.batch_size,
         lambda b, e: kernels.paste_samples(

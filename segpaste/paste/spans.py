@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -19,8 +20,8 @@ def mask_spans(masks: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         from segpaste.paste.span_kernels import fill_spans
 
         spans = torch.empty((*masks.shape[:2], 4), dtype=torch.int64)
-        looked_at = masks.detach().contiguous().numpy().view("uint8")
-        fill_spans(looked_at, wanted.contiguous().numpy().view("uint8"), spans.numpy(), 0, len(masks))
+        looked_at = words_of(masks.detach().contiguous().numpy().view(np.uint8))
+        fill_spans(looked_at, wanted.contiguous().numpy().view(np.uint8), spans.numpy(), 0, len(masks))
         return spans
     sides: list[torch.Tensor] = []
     for occupied in (masks.any(dim=3), masks.any(dim=2)):
@@ -31,3 +32,9 @@ def mask_spans(masks: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         low = torch.where(occupied, index, size).amin(dim=2)
         sides += [torch.minimum(low, high), high]
     return torch.stack((sides[0], sides[2], sides[1], sides[3]), dim=2)
+
+
+def words_of(masks: np.ndarray) -> np.ndarray:
+    """Masks ``[B, K, H, W]`` uint8 as words of eight pixels, where the width allows it."""
+    aligned = masks.shape[3] % 8 == 0 and masks.ctypes.data % 8 == 0
+    return masks.view(np.uint64) if aligned and masks.size else masks
