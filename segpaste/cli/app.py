@@ -65,9 +65,9 @@ def _fail(message: str, code: int) -> int:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from segpaste.version import VERSION
 
-        print(f"segpaste {version('segpaste')}")
+        print(f"segpaste {VERSION}")
         raise typer.Exit
 
 
@@ -87,7 +87,8 @@ def verify(
         typer.Argument(
             metavar="[TARGET]...",
             help="module:attribute of a callable (target, donor, seed) -> sample or (sample, audit), or "
-            "the name of a built-in executor. All built-in executors by default.",
+            "the name of a built-in executor: reference, batched (BatchCopyPaste), rectangle, graph, "
+            "fused. The first two by default.",
         ),
     ] = None,
     data: Annotated[

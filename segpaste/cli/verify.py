@@ -69,7 +69,7 @@ def _run(request: Request) -> int:
 
     # Many operations on small tensors: threads would wait for each other most of the time.
     torch.set_num_threads(1)
-    targets = _targets(request.targets)
+    targets = _targets(request.targets, request.device)
     options = _options(request)
     try:
         check_options(options)
@@ -97,11 +97,11 @@ def _run(request: Request) -> int:
     return PASSED if report.ok else VIOLATED
 
 
-def _targets(names: Sequence[str]) -> list[Target]:
-    from segpaste.testing.targets import TargetNotFoundError, builtin_targets, resolve_target
+def _targets(names: Sequence[str], device: str) -> list[Target]:
+    from segpaste.testing.targets import TargetNotFoundError, default_targets, resolve_target
 
     try:
-        return [resolve_target(name) for name in names or builtin_targets()]
+        return [resolve_target(name, device) for name in names or default_targets()]
     except TargetNotFoundError as error:
         raise UsageError(str(error)) from None
 

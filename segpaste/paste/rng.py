@@ -62,13 +62,13 @@ def _words_on_cpu(key: torch.Tensor, counter: tuple[int | torch.Tensor, ...]) ->
     """One compiled loop in place of some 200 operations on a few numbers each."""
     from segpaste.paste.rng_kernels import fill_words
 
-    shape = torch.broadcast_shapes(key.shape, *(w.shape for w in counter if isinstance(w, torch.Tensor)))
+    keys = torch.broadcast_tensors(key, *(word for word in counter if isinstance(word, torch.Tensor)))[0]
+    shape = keys.shape
     counters = torch.zeros((*shape, 4), dtype=torch.int64)
     for i, word in enumerate(counter):
         counters[..., i] = word
     words = torch.empty((*shape, 4), dtype=torch.int64)
-    keys = key.expand(shape).contiguous().reshape(-1)
-    fill_words(keys.numpy(), counters.view(-1, 4).numpy(), words.view(-1, 4).numpy())
+    fill_words(keys.reshape(-1).numpy(), counters.view(-1, 4).numpy(), words.view(-1, 4).numpy())
     return words
 
 

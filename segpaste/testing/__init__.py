@@ -1,4 +1,4 @@
-"""The runner: judge any copy-paste augmentation by the laws.
+"""The runner: judge any copy-paste augmentation by the laws, or compare two results bit by bit.
 
 Everything is imported on first use, so that importing this package is cheap.
 """
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from segpaste.testing.check import check_augmentation
     from segpaste.testing.engine import RunOptions, run
     from segpaste.testing.events import Event
+    from segpaste.testing.parity import Difference, ParityError, assert_same_bits, differences
     from segpaste.testing.results import (
         AugmentationViolation,
         MinimalCase,
@@ -23,28 +24,36 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AugmentationViolation",
+    "Difference",
     "Event",
     "MinimalCase",
+    "ParityError",
     "Result",
     "RunOptions",
     "RunReport",
     "TargetNotFoundError",
     "TargetReport",
+    "assert_same_bits",
     "check_augmentation",
+    "differences",
     "resolve_target",
     "run",
 ]
 
 _HOMES = {
     "AugmentationViolation": "results",
+    "Difference": "parity",
     "Event": "events",
     "MinimalCase": "results",
+    "ParityError": "parity",
     "Result": "results",
     "RunOptions": "engine",
     "RunReport": "results",
     "TargetNotFoundError": "targets",
     "TargetReport": "results",
+    "assert_same_bits": "parity",
     "check_augmentation": "check",
+    "differences": "parity",
     "resolve_target": "targets",
     "run": "engine",
 }

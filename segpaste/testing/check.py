@@ -81,7 +81,7 @@ def check_augmentation(
         data=tuple(data),
         schema=schema,
     )
-    report = run([resolve_target(aug)], options, [] if callback is None else [callback])
+    report = run([resolve_target(aug, device)], options, [] if callback is None else [callback])
     (target,) = report.targets
     if target.failed and on_fail == "raise":
         raise AugmentationViolation(target.failed)

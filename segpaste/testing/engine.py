@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -47,7 +48,8 @@ from segpaste.testing.results import (
 )
 from segpaste.testing.search import sweep
 from segpaste.testing.targets import Executor, Target
-from segpaste.types import LEGAL_MODALITY_SETS, Modality, PanopticSchemaSpec, modality_set_name
+from segpaste.types import LEGAL_MODALITY_SETS, DenseSample, Modality, PanopticSchemaSpec, modality_set_name
+from segpaste.version import VERSION
 
 METAMORPHIC_EVERY = 10
 """On real data every tenth example is judged by the laws that need several runs."""
@@ -204,6 +206,7 @@ class _TargetRun:
         self._streams = _streams(options)
         self._tallies = {name: _Tally() for name in law_names(options.only)}
         self._groups = {stream.group: [0, 0] for stream in self._streams}
+        self._exceptions: Counter[str] = Counter()
         self._exhibits: dict[str, tuple[tuple[float, ...], Exhibit]] = {}
         self._total = sum(stream.examples for stream in self._streams)
         self._done = 0
@@ -227,6 +230,9 @@ class _TargetRun:
             groups=tuple(GroupCount(g, n, pasted) for g, (n, pasted) in self._groups.items()),
             exhibits=tuple(exhibit for _, exhibit in self._exhibits.values()),
             seconds=time.perf_counter() - started,
+            notes=tuple(
+                f"{count} of {self._done} examples: {reason}" for reason, count in self._exceptions.items()
+            ),
         )
 
     def _strategy(self, stream: _Stream) -> st.SearchStrategy[Example]:
@@ -249,6 +255,10 @@ class _TargetRun:
         count[0] += 1
         count[1] += judgement.pasted
         self._done += 1
+        exception = self._target.exception if isinstance(self._target, Executor) else None
+        reason = None if exception is None else exception(example.target, example.config)
+        if reason is not None:
+            self._exceptions[reason] += 1
         fresh = self._enter(stream, example, judgement, drawing)
         if not judgement.violated:
             self._exhibit(stream, example, judgement)
@@ -378,18 +388,28 @@ class _TargetRun:
             loaders=self._options.loaders,
             device=self._options.device,
         )
-        one = example.alone(index)
+        before, donor = _shown(example, index)
         return MinimalCase(
             example=example,
             report=report,
-            before=ragged(one.target),
-            donor=ragged(one.source),
+            before=before,
+            donor=donor,
             after=judgement.after[index] if made else None,
             rows=tuple(slots.index(slot) for slot in report.rows if slot in slots),
             how=repr(example.plan) if isinstance(self._target, Executor) else f"seed {example.seed}",
             code=code,
             replay_id=replay_id(code),
         )
+
+
+def _shown(example: Example, index: int) -> tuple[DenseSample, DenseSample]:
+    """Target and donor to be drawn; of a batch without samples, a blank canvas."""
+    if example.target.batch_size == 0:
+        images = example.target.images.as_subclass(torch.Tensor)
+        blank = DenseSample(image=images.new_zeros(images.shape[1:]))  # pyright: ignore[reportArgumentType]
+        return blank, blank
+    one = example.alone(index)
+    return ragged(one.target), ragged(one.source)
 
 
 def _streams(options: RunOptions) -> list[_Stream]:
@@ -411,8 +431,8 @@ def _header(targets: Sequence[Target], options: RunOptions) -> RunHeader:
     device = options.device
     if device == "cuda":
         device = f"cuda ({torch.cuda.get_device_name()})"
-    versions = {"python": platform.python_version()}
-    for package in ("segpaste", "torch", "torchvision", "hypothesis", "numpy"):
+    versions = {"python": platform.python_version(), "segpaste": VERSION}
+    for package in ("torch", "torchvision", "hypothesis", "numpy"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

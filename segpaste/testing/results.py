@@ -125,6 +125,7 @@ class TargetReport:
         groups: how many examples came from where.
         exhibits: examples to look at.
         seconds: time the target took, shrinking included.
+        notes: what else there is to say of the examples.
     """
 
     target: str
@@ -132,6 +133,7 @@ class TargetReport:
     groups: tuple[GroupCount, ...]
     exhibits: tuple[Exhibit, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Result, ...]:

@@ -43,8 +43,11 @@ def warnings(report: TargetReport) -> list[str]:
     """What makes the verdicts on a target say less than they seem to."""
     judged = any(r.kind == "paste" and r.tried for r in report.results)
     if not judged or sum(pasted_total(report)):
-        return []
-    return ["warning: no example had a non-empty paste union: the laws of pasting were not put to the test"]
+        return list(report.notes)
+    return [
+        *report.notes,
+        "warning: no example had a non-empty paste union: the laws of pasting were not put to the test",
+    ]
 
 
 def pasted_total(report: TargetReport) -> tuple[int, int]:

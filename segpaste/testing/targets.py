@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from segpaste.testing.examples import Example, ragged
-from segpaste.testing.executors import EXECUTORS
+from segpaste.testing.executors import EXECUTORS, unavailable
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -52,11 +52,14 @@ class Executor:
         name: what reports call it.
         apply: the function.
         imported_by: the Python line that imports it as ``apply``.
+        exception: says of a target batch and a configuration why they do not go through
+            what is verified, if so; examples of that kind are counted in the report.
     """
 
     name: str
     apply: Apply
     imported_by: str
+    exception: Callable[[PaddedBatchedDenseSample, BatchCopyPasteConfig], str | None] | None = None
 
     def run(
         self,
@@ -133,10 +136,19 @@ def builtin_targets() -> list[str]:
     return list(EXECUTORS)
 
 
-def resolve_target(spec: str | Augment | Target) -> Target:
+def default_targets() -> list[str]:
+    """The names of those that are run where no target is named."""
+    return [name for name, builtin in EXECUTORS.items() if builtin.by_default]
+
+
+def resolve_target(spec: str | Augment | Target, device: str = "cpu") -> Target:
     """A target from a built-in executor's name, ``module:attribute``, or a callable.
 
     A class is instantiated without arguments. The current directory is importable.
+
+    Args:
+        spec: what is to be verified.
+        device: ``"cpu"`` or ``"cuda"``, where it is going to run.
 
     Raises:
         TargetNotFoundError: in one line, saying what is wrong and what would be valid.
@@ -144,9 +156,13 @@ def resolve_target(spec: str | Augment | Target) -> Target:
     if isinstance(spec, Executor | Augmentation):
         return spec
     if isinstance(spec, str) and spec in EXECUTORS:
-        module, _, attribute = EXECUTORS[spec].partition(":")
+        reason = unavailable(spec, device)
+        if reason is not None:
+            raise TargetNotFoundError(reason)
+        module, _, attribute = EXECUTORS[spec].function.partition(":")
         function = getattr(importlib.import_module(module), attribute)
-        return Executor(spec, function, f"from {module} import {attribute} as apply")
+        line = f"from {module} import {attribute} as apply"
+        return Executor(spec, function, line, EXECUTORS[spec].exception)
     if isinstance(spec, str):
         return _augmentation(_imported(spec), spec, _import_line(spec))
     if not callable(spec):

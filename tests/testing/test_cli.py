@@ -245,10 +245,11 @@ def test_real_data_goes_through_the_same_laws(
     file = tmp_path / "report.json"
     assert main(["verify", "--data", str(data_folder), "--examples", "12", "--json", str(file)]) == 0
     report = json.loads(file.read_text())
-    (target,) = report["targets"]
-    assert [group["group"] for group in target["examples"]] == ["drawn", "tiny/instances"]
-    assert [group["examples"] for group in target["examples"]] == [12, 12]
-    assert target["non_empty_unions"]["real"] == target["examples"][1]["pasted"] > 0
+    assert [target["target"] for target in report["targets"]] == ["reference", "batched"]
+    for target in report["targets"]:
+        assert [group["group"] for group in target["examples"]] == ["drawn", "tiny/instances"]
+        assert [group["examples"] for group in target["examples"]] == [12, 12]
+        assert target["non_empty_unions"]["real"] == target["examples"][1]["pasted"] > 0
     assert report["folders"] == [str(data_folder)]
     assert "tiny/instances: 2 samples, 2 instances, 12 x 16" in capsys.readouterr().out
 
