@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,17 +76,17 @@ def _copies(
     """Copies of the target's fields in contiguous memory, but masks of zeros."""
     copies: dict[str, torch.Tensor] = {}
     for name, value in given.items():
-        buffer = buffers.get(name)
-        fresh = buffer is None or not buffer.is_contiguous()
-        if name == "instance_masks":
-            # NumPy's zeros are the system's: memory that is never written costs nothing.
-            # And its fill is memset, twice as fast as torch's loop.
-            copy = torch.from_numpy(np.zeros(tuple(value.shape), dtype=bool)) if fresh else buffer
-            if not fresh:
-                buffer.numpy().fill(False)
-        else:
-            copy = torch.empty(value.shape, dtype=value.dtype) if fresh else buffer
+        copy = buffers.get(name)
+        if copy is not None and not copy.is_contiguous():
+            copy = None
+        if name != "instance_masks":
+            copy = torch.empty(value.shape, dtype=value.dtype) if copy is None else copy
             copy.copy_(value.detach())
+        elif copy is None:
+            # NumPy's zeros are the system's: memory that is never written costs nothing.
+            copy = torch.from_numpy(np.zeros(tuple(value.shape), dtype=bool))
+        else:
+            copy.numpy().fill(False)  # memset, twice as fast as torch's loop
         copies[name] = copy
     return copies
 
@@ -103,7 +104,8 @@ def _paste(
     before = _view(given)
     donors = before if source is target else _view(donated)
     after = _view(written)
-    rules = _rules(config)._replace(metric=target.metric_depth and source.metric_depth)
+    key: Any = config  # type checkers do not see that a frozen model can be hashed
+    rules = _rules(key)._replace(metric=target.metric_depth and source.metric_depth)
     drawn = _plan(plan, target, donors, config)
     each = _threads(before)
 
