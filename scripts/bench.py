@@ -264,6 +264,10 @@ def _options() -> argparse.Namespace:
     ]
     if options.publish and narrowed:
         parser.error(f"--publish: got it with --{narrowed[0]}, expected a complete run")
+    if options.publish and options.rounds is not None and options.rounds < 15:
+        parser.error(f"--publish: got --rounds {options.rounds}, expected 15 or more")
+    if options.publish and (set(options.threads) != {1, 2} or set(options.dtypes) != set(cells.DTYPES)):
+        parser.error("--publish: got some of the threads or dtypes, expected 1 and 2 threads, all dtypes")
     quick = options.quick
     options.rounds = options.rounds or (5 if quick else 15)
     options.sections = options.sections or (["grid", "modalities", "strategies"] if quick else list(SECTIONS))

@@ -59,9 +59,9 @@ def grid(
     instances: Iterable[tuple[int, int]] = INSTANCES,
     dtypes: Iterable[str] = DTYPES,
 ) -> list[Cell]:
-    """The main grid; twice as many slots as instances, so that there is room to paste."""
+    """The main grid. As many slots as the most instances, the smallest floor that can be asked for."""
     return [
-        Cell("grid", batch, size, low, high, slots=2 * high, dtype=dtype)
+        Cell("grid", batch, size, low, high, slots=high, dtype=dtype)
         for dtype in dtypes
         for batch in batches
         for size in sizes
@@ -76,7 +76,7 @@ def all_modalities(
 ) -> list[Cell]:
     """Instance, semantic, panoptic, metric depth and normals, under a class table."""
     return [
-        Cell("modalities", batch, size, low, high, slots=2 * high, all_modalities=True)
+        Cell("modalities", batch, size, low, high, slots=high, all_modalities=True)
         for batch in batches
         for size in sizes
         for low, high in instances

@@ -118,10 +118,11 @@ contender's time by the floor's in the same round. What a call returns is freed 
 
 The scenes are drawn from fixed integers: ellipses and rectangles with sides log-uniform between
 {100 * SIDES[0]:.0f} % and {100 * SIDES[1]:.0f} % of the canvas, most of them small as in COCO, later
-ones hiding earlier ones. There are twice as many row slots as the most instances (K = 10 and 40), so
-that there is room to paste. The configuration is the default: scale 0.5 to 2, mirrored half of the
-time, nearly always all instances of one other sample of the batch; warp, drop rule, fresh ids and
-recomputed boxes included. Plans take turns from round to round.
+ones hiding earlier ones. There are as many row slots as the most instances (K = 5 and 20): with more,
+copying them all would take longer, and pasting next to nothing more. The configuration is the default:
+scale 0.5 to 2, mirrored half of the time, nearly always as many instances of one other sample of the
+batch as there are free slots; warp, drop rule, fresh ids and recomputed boxes included. Plans take
+turns from round to round; a call that is repeated repeats its plan, in warm caches, and so does memcpy.
 """
 
 _COLUMNS = """Columns:

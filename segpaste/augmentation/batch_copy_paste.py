@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import torch
 from torch import nn
 from torchvision import tv_tensors
 
+from segpaste.augmentation.arguments import (
+    check_generator,
+    check_int64_row,
+    check_padded,
+    view_and_plan,
+    whole_number,
+)
 from segpaste.augmentation.loader import CopyPasteLoader
 from segpaste.augmentation.seeds import new_key, process_rank, seeds_from, stream_seeds
-from segpaste.augmentation.sources import BatchedPlacementSampler, IntraBatchSource, SourceStrategy
+from segpaste.augmentation.sources import (
+    BatchedPlacementSampler,
+    IntraBatchSource,
+    SourceStrategy,
+    without_tv_tensors,
+)
 from segpaste.augmentation.validate import check_values
 from segpaste.paste import apply, apply_with_audit
 from segpaste.paste.apply import ExecutorName
 from segpaste.paste.graph import paste_graph
+from segpaste.paste.inputs import check_out
 from segpaste.paste.replay import ReplayRecord, check_record
 from segpaste.types import (
     BatchAuditPacket,
@@ -74,6 +87,8 @@ class BatchCopyPaste(nn.Module):
         strategy = IntraBatchSource() if source_strategy is None else source_strategy
         if not isinstance(config, BatchCopyPasteConfig):
             raise TypeError(f"config: got {type(config).__name__}, expected a BatchCopyPasteConfig")
+        if isinstance(strategy, type):
+            raise TypeError(f"source_strategy: got the class {strategy.__name__}, expected an object of it")
         if not isinstance(strategy, SourceStrategy):
             raise TypeError(
                 f"source_strategy: got {type(strategy).__name__}, expected an object with a method sample"
@@ -84,9 +99,11 @@ class BatchCopyPaste(nn.Module):
         self.executor: ExecutorName | None = executor
         self.sampler = BatchedPlacementSampler(config)
         self.source_strategy = strategy
-        key = new_key(seed)
-        self.register_buffer("key", key)
-        self.register_buffer("counter", torch.zeros_like(key))
+        # A counter of inference mode could not be moved on outside of it.
+        with torch.inference_mode(False):
+            key = new_key(seed)
+            self.register_buffer("key", key)
+            self.register_buffer("counter", torch.zeros_like(key))
         self._rank = 0
 
     @classmethod
@@ -117,6 +134,7 @@ class BatchCopyPaste(nn.Module):
             validate: as for :meth:`forward`.
 
         Raises:
+            TypeError: if ``loader`` cannot be iterated, or ``max_instances`` is no integer.
             ValueError: if ``max_instances`` is negative.
         """
         augment = cls(config, source_strategy=source_strategy, seed=seed, executor=executor)
@@ -160,7 +178,7 @@ class BatchCopyPaste(nn.Module):
                 before anything is computed, on a batch that the configuration does not
                 fit, a source view or plan that the batch does not fit, seeds of another
                 dtype, shape or device, both ``generator`` and ``seeds``, and an ``out``
-                that does not fit.
+                that does not fit. Neither the stream nor the generator has moved then.
         """
         return self._paste(padded, generator, seeds, validate, out, with_audit=False)[0]
 
@@ -190,9 +208,13 @@ class BatchCopyPaste(nn.Module):
 
         Returns:
             ``[B]`` int64 on the module's device.
+
+        Raises:
+            TypeError, ValueError: if ``batch_size`` is no integer, or negative.
         """
-        rank = process_rank()
-        seeds = stream_seeds(self.key, self.counter, batch_size, self._rank if rank is None else rank)
+        if not torch.compiler.is_compiling():
+            batch_size = whole_number("batch_size", batch_size, at_least=0)
+        seeds = self._seeds_of_this_step(batch_size)
         self.counter.add_(1)
         return seeds
 
@@ -203,7 +225,17 @@ class BatchCopyPaste(nn.Module):
             seeds: ``[B]`` int64, the seeds of that step.
             index: the row of the sample.
             source_idx: the row of its source, where a caller chose it.
+
+        Raises:
+            TypeError, ValueError: on seeds that are not ``[B]`` int64, an ``index`` that is
+                not one of their rows, and a ``source_idx`` that is negative.
         """
+        check_int64_row("seeds", seeds)
+        index = whole_number("index", index, at_least=0)
+        if index >= len(seeds):
+            raise ValueError(f"index: got {index}, expected less than B = {len(seeds)}")
+        if source_idx is not None:
+            source_idx = whole_number("source_idx", source_idx, at_least=0, or_none=True)
         seed = int(seeds[index]) % 2**64
         return ReplayRecord(sample_seed=seed, index=index, source_idx=source_idx, config=self.config)
 
@@ -227,6 +259,7 @@ class BatchCopyPaste(nn.Module):
             The pasted sample with B = 1, the same bits as in its batch, and its audit.
 
         Raises:
+            TypeError: if ``record`` is no ``ReplayRecord``.
             ValueError: on a record of another configuration or version, one that has no
                 row in the batch, and as :meth:`forward`.
         """
@@ -237,6 +270,8 @@ class BatchCopyPaste(nn.Module):
                 "record.config: got another configuration than this module's, "
                 "expected BatchCopyPaste(record.config) to replay it"
             )
+        if source is not None:
+            check_padded("source", source)
         target = self.sampler.padded(batch)
         seeds = record.seeds_for(target)
         if source is None and record.source_idx is None:
@@ -265,7 +300,17 @@ class BatchCopyPaste(nn.Module):
         super().__setstate__(state)
         # What comes from another process lies in memory shared with it and with every other
         # copy; a counter that all of them moved would be nobody's.
-        self.key, self.counter = self.key.clone(), self.counter.clone()
+        with torch.inference_mode(False):
+            self.key, self.counter = self.key.clone(), self.counter.clone()
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        # Moved to a device under inference mode, the buffers stay ordinary tensors, too.
+        with torch.inference_mode(False):
+            return super()._apply(fn, recurse)
+
+    def _seeds_of_this_step(self, batch_size: int) -> torch.Tensor:
+        rank = process_rank()
+        return stream_seeds(self.key, self.counter, batch_size, self._rank if rank is None else rank)
 
     def _paste(
         self,
@@ -277,6 +322,7 @@ class BatchCopyPaste(nn.Module):
         *,
         with_audit: bool,
     ) -> _Pasted:
+        check_generator(generator)
         if torch.compiler.is_compiling():
             _check_traceable(generator, validate, out, self.executor)
             self._check_fields(padded)
@@ -284,11 +330,46 @@ class BatchCopyPaste(nn.Module):
             return self._paste_traced(padded, seeds, with_audit=with_audit)
         self._check_batch(padded, validate=validate)
         _check_seeds(padded, generator, seeds)
-        if generator is not None:
-            seeds = seeds_from(generator, padded.batch_size, padded.images.device)
-        elif seeds is None:
-            seeds = self.next_seeds(padded.batch_size)
         target = self.sampler.padded(padded)
+        if out is not None:
+            check_padded("out", out)
+            # What else it must not share is known when there is a source view.
+            check_out(out, target, padded)
+        if generator is not None:
+            return self._paste_drawing(target, generator, out, with_audit=with_audit)
+        if seeds is not None:
+            return self._paste_with(target, seeds, out, with_audit=with_audit)
+        pasted = self._paste_with(
+            target, self._seeds_of_this_step(target.batch_size), out, with_audit=with_audit
+        )
+        # Only now: a step that was refused is no step.
+        self.counter.add_(1)
+        return pasted
+
+    def _paste_drawing(
+        self,
+        target: PaddedBatchedDenseSample,
+        generator: torch.Generator,
+        out: PaddedBatchedDenseSample | None,
+        *,
+        with_audit: bool,
+    ) -> _Pasted:
+        state = generator.get_state()
+        try:
+            seeds = seeds_from(generator, target.batch_size, target.images.device)
+            return self._paste_with(target, seeds, out, with_audit=with_audit)
+        except BaseException:
+            generator.set_state(state)
+            raise
+
+    def _paste_with(
+        self,
+        target: PaddedBatchedDenseSample,
+        seeds: torch.Tensor,
+        out: PaddedBatchedDenseSample | None,
+        *,
+        with_audit: bool,
+    ) -> _Pasted:
         view, plan = self._sample(target, seeds)
         if with_audit:
             return apply_with_audit(target, view, plan, self.config, executor=self.executor, out=out)
@@ -300,7 +381,7 @@ class BatchCopyPaste(nn.Module):
         """What ``torch.compile`` sees: plain tensors and numbers, no pydantic, no checks."""
         if seeds is None:
             seeds = self.next_seeds(padded.batch_size)
-        target = self.sampler.padded(_plain(padded))
+        target = self.sampler.padded(without_tv_tensors(padded))
         view, plan = self._sample(target, seeds)
         batch, audit = paste_graph(
             target, view, plan, self.sampler.settings, self.sampler.tables, with_audit=with_audit
@@ -310,7 +391,7 @@ class BatchCopyPaste(nn.Module):
     def _sample(
         self, target: PaddedBatchedDenseSample, seeds: torch.Tensor
     ) -> tuple[PaddedBatchedDenseSample, PastePlan]:
-        view, plan = self.source_strategy.sample(target, seeds, self.sampler)
+        view, plan = view_and_plan(self.source_strategy.sample(target, seeds, self.sampler))
         return (view if view is target else self.sampler.padded(view)), plan
 
     def _check_batch(self, padded: PaddedBatchedDenseSample, *, validate: bool) -> None:
@@ -319,8 +400,7 @@ class BatchCopyPaste(nn.Module):
                 f"padded: got {type(padded).__name__}, expected a PaddedBatchedDenseSample "
                 "(BatchCopyPaste.from_dataloader wraps a loader of others)"
             )
-        if padded.images.requires_grad:
-            raise ValueError("padded.images: got a tensor that requires grad, expected a detached one")
+        check_padded("padded", padded)
         self._check_fields(padded)
         if validate:
             check_values(padded)
@@ -344,11 +424,6 @@ class BatchCopyPaste(nn.Module):
                 f"placement.k_range: got {settings.k_range}, "
                 f"expected an upper end of at most max_instances = {slots}"
             )
-
-
-def _plain(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
-    """The same batch without tv_tensors, inside of a graph."""
-    return PaddedBatchedDenseSample(**batch.tensors(), metric_depth=batch.metric_depth)  # pyright: ignore[reportArgumentType]
 
 
 def _wrapped(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
@@ -378,15 +453,7 @@ def _check_seeds(
         return
     if generator is not None:
         raise ValueError("seeds: got both seeds and a generator, expected one of the two")
-    batch, device = padded.batch_size, padded.labels.device
-    expected = f"int64 [{batch}] on {device}"
-    if not isinstance(seeds, torch.Tensor):
-        raise ValueError(f"seeds: got {type(seeds).__name__}, expected {expected}")
-    if seeds.dtype != torch.int64 or seeds.shape != (batch,) or seeds.device != device:
-        raise ValueError(
-            f"seeds: got {str(seeds.dtype).removeprefix('torch.')} {list(seeds.shape)} on {seeds.device}, "
-            f"expected {expected}"
-        )
+    check_int64_row("seeds", seeds, padded.batch_size, padded.labels.device)
 
 
 def _check_traceable(

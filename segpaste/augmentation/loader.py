@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from segpaste.augmentation.arguments import whole_number
 from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ class CopyPasteLoader:
         device: torch.device | None = None,
         validate: bool = False,
     ) -> None:
-        if max_instances < 0:
-            raise ValueError(f"max_instances: got {max_instances}, expected 0 or more")
+        # What has only __getitem__ is iterated, too.
+        if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
+            raise TypeError(f"loader: got {type(loader).__name__}, expected an iterable of batches")
+        max_instances = whole_number("max_instances", max_instances, at_least=0)
         self.loader = loader
         self.augment = augment
         self.max_instances = max_instances
@@ -69,7 +72,7 @@ def as_padded(batch: Any, max_instances: int) -> PaddedBatchedDenseSample:
 
     Raises:
         TypeError: naming what the loader gave instead of a batch.
-        ValueError: if samples do not fit together or into the slots.
+        ValueError: if there is no sample, or samples do not fit together or into the slots.
     """
     if isinstance(batch, PaddedBatchedDenseSample):
         if batch.max_instances != max_instances:
@@ -80,6 +83,8 @@ def as_padded(batch: Any, max_instances: int) -> PaddedBatchedDenseSample:
         return batch
     if isinstance(batch, BatchedDenseSample):
         return batch.to_padded(max_instances)
+    if isinstance(batch, list | tuple) and not batch:
+        raise ValueError(f"loader: got a batch that is an empty {type(batch).__name__}, expected samples")
     if isinstance(batch, list | tuple) and all(isinstance(s, DenseSample) for s in batch):
         return BatchedDenseSample.from_samples(batch).to_padded(max_instances)
     got = type(batch).__name__

@@ -11,6 +11,7 @@ import torch
 from torch import distributed
 from torch.utils.data._utils import worker as data_worker
 
+from segpaste.augmentation.arguments import whole_number
 from segpaste.paste.rng import philox_words, to_int64
 
 _MASK32 = 0xFFFFFFFF
@@ -28,10 +29,9 @@ def new_key(seed: int | None) -> torch.Tensor:
     if seed is None:
         # On the CPU in any case, so that one torch.manual_seed means one key.
         key = torch.empty((), dtype=torch.int64, device="cpu").random_(-(2**63), None)
-    elif isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed: got {type(seed).__name__}, expected an int or None")
     else:
-        key = torch.tensor(to_int64(seed), dtype=torch.int64, device="cpu")
+        number = whole_number("seed", seed, or_none=True)
+        key = torch.tensor(to_int64(number), dtype=torch.int64, device="cpu")
     return key.to(torch.get_default_device())
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from segpaste.augmentation.arguments import check_int64_row, check_padded
 from segpaste.paste import draw_plan
 from segpaste.paste.padding import pad_canvas
 from segpaste.paste.plan import draw_from_settings
@@ -27,11 +28,14 @@ class BatchedPlacementSampler(nn.Module):
     def __init__(self, config: BatchCopyPasteConfig | None = None) -> None:
         super().__init__()
         self.config = BatchCopyPasteConfig() if config is None else config
+        if not isinstance(self.config, BatchCopyPasteConfig):
+            raise TypeError(f"config: got {type(config).__name__}, expected a BatchCopyPasteConfig")
         self.settings = settings_of(self.config)
         self._patch = self.config.placement.pad_to_multiple
-        for name, table in tables_of(self.config)._asdict().items():
-            # A copy: the tables of one configuration are shared by all who ask for them.
-            self.register_buffer(f"_class_{name}", table.clone(), persistent=False)
+        with torch.inference_mode(False):
+            for name, table in tables_of(self.config)._asdict().items():
+                # A copy: the tables of one configuration are shared by all who ask for them.
+                self.register_buffer(f"_class_{name}", table.clone(), persistent=False)
 
     @property
     def tables(self) -> ClassTables:
@@ -42,6 +46,8 @@ class BatchedPlacementSampler(nn.Module):
         """The batch on its canvas padded to ``pad_to_multiple``; itself without one."""
         if self._patch is None:
             return batch
+        if torch.compiler.is_compiling():
+            batch = without_tv_tensors(batch)
         return pad_canvas(batch, self._patch, self.settings.ignore_index)
 
     def forward(
@@ -62,8 +68,14 @@ class BatchedPlacementSampler(nn.Module):
                 the *other* rows if ``None``, ``source`` then being ``target``.
 
         Raises:
+            TypeError: on a target or source that is no padded batch.
             ValueError: as :func:`segpaste.paste.draw_plan`.
         """
+        check_padded("target", target)
+        check_padded("source", source)
+        check_int64_row("seeds", seeds, target.batch_size, target.labels.device)
+        if source_idx is not None:
+            check_int64_row("source_idx", source_idx, target.batch_size, target.labels.device)
         same = source is target
         target = self.padded(target)
         source = target if same else self.padded(source)
@@ -72,6 +84,11 @@ class BatchedPlacementSampler(nn.Module):
                 target, source, seeds, self.settings, self.tables, source_idx=source_idx
             )
         return draw_plan(target, source, seeds, self.config, source_idx=source_idx)
+
+
+def without_tv_tensors(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """The same batch of plain tensors, as it is inside of a graph."""
+    return PaddedBatchedDenseSample(**batch.tensors(), metric_depth=batch.metric_depth)  # pyright: ignore[reportArgumentType]
 
 
 @runtime_checkable

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Literal, get_args
 
 import torch
@@ -110,6 +112,8 @@ def _run(
         raise ValueError(
             f"executor: got {executor!r}, expected None or one of {list(get_args(ExecutorName))}"
         )
+    if device.type == "mps":
+        raise ValueError("target: got a batch on mps, which lacks float64, expected one on cpu or cuda")
     devices = ("cuda", "cpu") if name == "fused" and interprets_triton() else _DEVICES[name]
     if devices is not None and device.type not in devices:
         raise ValueError(f"executor: got {name!r} for {device}, expected a batch on {' or '.join(devices)}")
@@ -140,7 +144,15 @@ def interprets_triton() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "y", "yes")
 
 
+@cache
 def _executor(name: str) -> Executor:
     """Imported when first asked for: each brings a compiler that others do not need."""
+    smallest = torch.tensor(2.0**-149)
+    if not bool(smallest * 1.0):
+        warnings.warn(
+            "torch.set_flush_denormal(True) is on: executors promise the same bits only without it",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     module, function = _EXECUTORS[name]
     return getattr(importlib.import_module(module), function)

@@ -591,11 +591,12 @@ def paint(
         tap += source_normals_strides[1]
         qz = tl.where(alone, _quantise(tl.load(tap, mask=alone, other=0.0).to(tl.float64) * 65536.0), qz)
         length = tl.sqrt((qx * qx + qy * qy) + qz * qz)
-        length = tl.where(length > 0.0, length, 1.0)
-        unit_x = (qx / length).to(tl.float32)
+        some = length > 0.0  # not where a normal is NaN
+        length = tl.where(some, length, 1.0)
+        unit_x = tl.where(some, (qx / length).to(tl.float32), 0.0)
         unit_x = tl.where(flip != 0, 0.0 - unit_x, unit_x)
-        unit_y = (qy / length).to(tl.float32)
-        unit_z = (qz / length).to(tl.float32)
+        unit_y = tl.where(some, (qy / length).to(tl.float32), 0.0)
+        unit_z = tl.where(some, (qz / length).to(tl.float32), 0.0)
         normal = normals + b * normals_strides[0] + ys * normals_strides[2] + xs * normals_strides[3]
         tl.store(normal, unit_x, mask=taken)
         tl.store(normal + normals_strides[1], unit_y, mask=taken)

@@ -196,7 +196,8 @@ def _warp_normals(grid: SourceGrid, normals: torch.Tensor) -> torch.Tensor:
     q = torch.where((q == 0).all(dim=1, keepdim=True), alone, q)
     q = torch.where(q == 0, 0.0, q)  # no -0, which adding 0 would mend too, but a compiler drops that
     length = torch.sqrt((q[:, 0] * q[:, 0] + q[:, 1] * q[:, 1]) + q[:, 2] * q[:, 2])[:, None]
-    unit = (q / torch.where(length > 0, length, 1.0)).to(torch.float32)
+    some = length > 0  # not where a normal is NaN
+    unit = torch.where(some, q / torch.where(some, length, 1.0), 0.0).to(torch.float32)
     x = unit[:, :1]
     mirrored = torch.where(grid.hflip[:, None, None, None] & (x != 0), -x, x)  # 0 - x
     return torch.cat((mirrored, unit[:, 1:]), dim=1)

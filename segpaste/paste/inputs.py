@@ -31,32 +31,21 @@ def check_views(
     """
     if torch.compiler.is_compiling():
         return
+    if source is not target:
+        _check_agreement(target, source)
     _check_modalities(target, source)
-    traits: tuple[tuple[str, object, object], ...] = (
-        ("canvas (H, W)", source.canvas_size, target.canvas_size),
-        ("channels", source.images.shape[1], target.images.shape[1]),
-        ("image dtype", source.images.dtype, target.images.dtype),
-        ("device", source.images.device, target.images.device),
-    )
-    for what, got, expected in traits:
-        if got != expected:
-            raise ValueError(f"source: got {what} {got}, expected the target's, {expected}")
-    if target.depth is not None and target.metric_depth != source.metric_depth:
-        raise ValueError(
-            f"source.metric_depth: got {source.metric_depth}, expected the target's, "
-            f"{target.metric_depth}: metric and relative depth cannot be mixed"
-        )
     schema = config.schema_spec
     if schema is not None and target.max_instances > schema.max_instances_per_image:
         raise ValueError(
             f"target: got K = {target.max_instances} row slots, expected at most "
             f"max_instances_per_image = {schema.max_instances_per_image}"
         )
-    if target.images.device.type == "cpu":
+    if target.labels.device.type == "cpu":
         _check_ids(target)
         if schema is not None:
             _check_labels("target", target, schema)
-            _check_labels("source", source, schema)
+            if source is not target:
+                _check_labels("source", source, schema)
 
 
 def check_plan(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample, plan: PastePlan) -> None:
@@ -97,26 +86,53 @@ def check_out(
         raise ValueError(f"out: got the fields {sorted(given)}, expected the target's, {sorted(wanted)}")
     if out.metric_depth != target.metric_depth:
         raise ValueError(f"out.metric_depth: got {out.metric_depth}, expected {target.metric_depth}")
-    for name, value in given.items():
-        like = wanted[name]
+    # The fields of one batch agree with each other: shapes and device hang on these two.
+    for name in ("images", "labels"):
+        value, like = given[name], wanted[name]
         if value.shape != like.shape:
             raise ValueError(f"out.{name}: got shape {list(value.shape)}, expected {list(like.shape)}")
         if value.dtype != like.dtype or value.device != like.device:
             raise ValueError(
                 f"out.{name}: got {value.dtype} on {value.device}, expected {like.dtype} on {like.device}"
             )
-        if not value.is_contiguous() and 0 in value.stride():
-            raise ValueError(f"out.{name}: got strides {value.stride()}, expected memory for every element")
-    used: dict[int, str] = {}
-    for side, view in (("source", source), ("target", target)):
-        tensors = wanted if view is target else view.tensors()
-        for name, value in tensors.items():
-            if value.numel():
-                used[value.untyped_storage().data_ptr()] = f"{side}.{name}"
     for name, value in given.items():
-        owner = used.get(value.untyped_storage().data_ptr()) if value.numel() else None
-        if owner is not None:
-            raise ValueError(f"out.{name}: got the memory of {owner}, expected memory of its own")
+        if not value.is_contiguous() and _overlaps_itself(value):
+            raise ValueError(f"out.{name}: got strides {value.stride()}, expected memory for every element")
+    stretches = [(*_stretch(value), f"out.{name}", True) for name, value in given.items()]
+    stretches += [(*_stretch(value), f"target.{name}", False) for name, value in wanted.items()]
+    if source is not target:
+        stretches += [(*_stretch(v), f"source.{name}", False) for name, v in source.tensors().items()]
+    # Inputs may share memory with each other, an output with nothing.
+    read, written = (0, ""), (0, "")
+    for begin, end, name, is_output in sorted(stretches):
+        for reach, other in (written, read) if is_output else (written,):
+            if begin < reach and begin < end:
+                mine, theirs = (name, other) if is_output else (other, name)
+                raise ValueError(f"{mine}: got the memory of {theirs}, expected memory of its own")
+        if is_output:
+            written = max(written, (end, name))
+        else:
+            read = max(read, (end, name))
+
+
+def _stretch(value: torch.Tensor) -> tuple[int, int]:
+    """The addresses that a tensor's elements lie between."""
+    begin, size = value.data_ptr(), value.element_size()
+    if value.is_contiguous() or not value.numel():
+        return begin, begin + value.numel() * size
+    last = sum((n - 1) * stride for n, stride in zip(value.shape, value.stride(), strict=True))
+    return begin, begin + (last + 1) * size
+
+
+def _overlaps_itself(value: torch.Tensor) -> bool:
+    """Whether two elements may share memory: a dimension steps over less than those within it."""
+    reach = 0
+    for stride, n in sorted(zip(value.stride(), value.shape, strict=True)):
+        if n > 1:
+            if stride <= reach:
+                return True
+            reach += (n - 1) * stride
+    return False
 
 
 def pastes_nothing(modalities: frozenset[Modality]) -> bool:
@@ -124,13 +140,31 @@ def pastes_nothing(modalities: frozenset[Modality]) -> bool:
     return modalities == {Modality.IMAGE}
 
 
-def _check_modalities(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample) -> None:
+def _check_agreement(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample) -> None:
     modalities = target.active_modalities()
     if source.active_modalities() != modalities:
         raise ValueError(
             f"source: got modalities {modality_set_name(source.active_modalities())}, "
             f"expected the target's, {modality_set_name(modalities)}"
         )
+    traits: tuple[tuple[str, object, object], ...] = (
+        ("canvas (H, W)", source.canvas_size, target.canvas_size),
+        ("channels", source.images.shape[1], target.images.shape[1]),
+        ("image dtype", source.images.dtype, target.images.dtype),
+        ("device", source.images.device, target.images.device),
+    )
+    for what, got, expected in traits:
+        if got != expected:
+            raise ValueError(f"source: got {what} {got}, expected the target's, {expected}")
+    if target.depth is not None and target.metric_depth != source.metric_depth:
+        raise ValueError(
+            f"source.metric_depth: got {source.metric_depth}, expected the target's, "
+            f"{target.metric_depth}: metric and relative depth cannot be mixed"
+        )
+
+
+def _check_modalities(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample) -> None:
+    modalities = target.active_modalities()
     if modalities not in LEGAL_MODALITY_SETS and not pastes_nothing(modalities):
         legal = ", ".join(modality_set_name(s) for s in LEGAL_MODALITY_SETS)
         raise ValueError(
@@ -151,7 +185,7 @@ def _check_ids(target: PaddedBatchedDenseSample) -> None:
     for value in (target.instance_ids, target.panoptic_maps):
         if value is not None and value.numel():
             # NumPy's max of a map takes a third of the time of torch's.
-            largest = max(largest, int(value.as_subclass(torch.Tensor).detach().numpy().max()))
+            largest = max(largest, int(value.as_subclass(torch.Tensor).numpy().max()))
     if target.instance_ids is not None and largest + target.max_instances >= 2**31:
         raise ValueError(
             f"target.instance_ids: got {largest} with K = {target.max_instances}, "

@@ -11,14 +11,13 @@ import itertools
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 
 from segpaste.paste import rectangle_kernels as kernels
-from segpaste.paste.inputs import pastes_nothing
 from segpaste.paste.rng import philox4x32
 from segpaste.paste.span_kernels import fill_spans
 from segpaste.paste.spans import words_of
@@ -52,7 +51,7 @@ def run_rectangle(
     buffers = {} if out is None else out.tensors()
     written = _copies(given, buffers)
     audit = None
-    if pastes_nothing(target.active_modalities()) or not target.batch_size:
+    if (target.instance_masks is None and target.semantic_maps is None) or not target.batch_size:
         if with_audit:
             audit = _audit(target, source, plan, config, written, _no_audit(target, maps=True))
     else:
@@ -81,7 +80,7 @@ def _copies(
             copy = None
         if name != "instance_masks":
             copy = torch.empty(value.shape, dtype=value.dtype) if copy is None else copy
-            copy.copy_(value.detach())
+            copy.copy_(value.detach() if value.requires_grad else value)
         elif copy is None:
             # NumPy's zeros are the system's: memory that is never written costs nothing.
             copy = torch.from_numpy(np.zeros(tuple(value.shape), dtype=bool))
@@ -109,9 +108,10 @@ def _paste(
     drawn = _plan(plan, target, donors, config)
     each = _threads(before)
 
+    canvas, class_mix = target.canvas_size, target.instance_masks is None
     spans = np.empty((*before.valid.shape, 4), dtype=np.int64)
     source_spans = spans
-    if target.instance_masks is not None:
+    if not class_mix:
         masks, donor_masks = words_of(before.masks), words_of(donors.masks)
         each(target.batch_size, lambda b, e: fill_spans(masks, before.valid, spans, b, e))
         if source is not target:
@@ -122,39 +122,61 @@ def _paste(
     each(
         target.batch_size,
         lambda b, e: kernels.paste_samples(
-            before, donors, drawn, rules, spans, source_spans, after, audit, b, e
+            before, donors, drawn, rules, *canvas, class_mix, spans, source_spans, after, audit, b, e
         ),
     )
 
 
+_FIELDS = {
+    "boxes": "boxes",
+    "labels": "labels",
+    "instance_valid": "valid",
+    "instance_ids": "ids",
+    "instance_masks": "masks",
+    "semantic_maps": "semantic",
+    "panoptic_maps": "panoptic",
+    "depth": "depth",
+    "depth_valid": "depth_valid",
+    "normals": "normals",
+    "padding_mask": "padding",
+    "camera_intrinsics": "camera",
+}
+_PLANES = ("depth", "depth_valid", "padding_mask")  # [B, 1, H, W], seen as [B, H, W]
+
+
 def _view(tensors: Mapping[str, torch.Tensor]) -> kernels.View:
-    def of(name: str, dtype: type, ndim: int) -> np.ndarray:
-        value = tensors.get(name)
-        if value is None:
-            return _nothing(dtype, ndim)
-        array = value.detach().contiguous().numpy()
-        return array.view(np.uint8) if array.dtype == bool else array
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in tensors.items():
+        array = (value.detach() if value.requires_grad else value).contiguous().numpy()
+        if value.dtype == torch.bool:
+            array = array.view(np.uint8)
+        if name in _PLANES:
+            array = array[:, 0]
+        if name == "images":
+            arrays["image8" if value.dtype == torch.uint8 else "image32"] = array
+        else:
+            arrays[_FIELDS[name]] = array
+    return _absent()._replace(**arrays)
 
-    def plane(name: str, dtype: type) -> np.ndarray:
-        array = of(name, dtype, 4)
-        return array.reshape(len(array), *array.shape[2:])  # [B, 1, H, W] as [B, H, W]
 
-    bytes_ = tensors["images"].dtype == torch.uint8
+@cache
+def _absent() -> kernels.View:
+    """A view without any modality."""
     return kernels.View(
-        image8=of("images", np.uint8, 4) if bytes_ else _nothing(np.uint8, 4),
-        image32=_nothing(np.float32, 4) if bytes_ else of("images", np.float32, 4),
-        boxes=of("boxes", np.float32, 3),
-        labels=of("labels", np.int64, 2),
-        valid=of("instance_valid", np.uint8, 2),
-        ids=of("instance_ids", np.int32, 2),
-        masks=of("instance_masks", np.uint8, 4),
-        semantic=of("semantic_maps", np.int64, 3),
-        panoptic=of("panoptic_maps", np.int64, 3),
-        depth=plane("depth", np.float32),
-        depth_valid=plane("depth_valid", np.uint8),
-        normals=of("normals", np.float32, 4),
-        padding=plane("padding_mask", np.uint8),
-        camera=of("camera_intrinsics", np.float64, 2),
+        image8=_nothing(np.uint8, 4),
+        image32=_nothing(np.float32, 4),
+        boxes=_nothing(np.float32, 3),
+        labels=_nothing(np.int64, 2),
+        valid=_nothing(np.uint8, 2),
+        ids=_nothing(np.int32, 2),
+        masks=_nothing(np.uint8, 4),
+        semantic=_nothing(np.int64, 3),
+        panoptic=_nothing(np.int64, 3),
+        depth=_nothing(np.float32, 3),
+        depth_valid=_nothing(np.uint8, 3),
+        normals=_nothing(np.float32, 4),
+        padding=_nothing(np.uint8, 3),
+        camera=_nothing(np.float64, 2),
     )
 
 

@@ -2,11 +2,12 @@
 
 Numbers in comments (4.1 ... 4.11) are the clauses of the design's section 4. Work is done
 only where something is pasted: in the rectangle that each pasted row covers in the target.
-All images and maps are contiguous, masks are bytes of 0 and 1, and a modality that is
-absent is an array of size 0.
+All images and maps are contiguous, bools are bytes, and a modality that is absent is an
+array of size 0.
 
 What is called per pixel takes arrays and numbers, not tuples of arrays: taking one out of a
-tuple counts a reference, which costs more than the pixel.
+tuple counts a reference, which costs more than the pixel. Loops over pixels run over unsigned
+numbers, as an index that cannot be negative is not checked for it.
 """
 
 # Everything here is compiled; what Numba infers the type checker cannot follow.
@@ -116,13 +117,13 @@ def labels_present(semantic, padding, table, found):
 
 
 @compiled
-def paste_samples(target, source, plan, rules, spans, source_spans, out, audit, begin, end):
-    """Paste the samples ``begin <= b < end``.
+def paste_samples(
+    target, source, plan, rules, height, width, class_mix, spans, source_spans, out, audit, begin, end
+):
+    """Paste the samples ``begin <= b < end`` of a canvas.
 
     ``out`` holds copies of the target's maps, vectors and images, and masks of zeros.
     """
-    height, width = out_shape(target)
-    class_mix = target.masks.size == 0 and target.semantic.size > 0
     slots_most = source.valid.shape[1]
     winner = np.empty((height, width), dtype=np.int32)
     union = np.zeros((height, width), dtype=np.uint8)
@@ -256,13 +257,6 @@ def paste_samples(target, source, plan, rules, spans, source_spans, out, audit, 
 
 
 @compiled
-def out_shape(view):
-    if view.image8.size:
-        return view.image8.shape[2], view.image8.shape[3]
-    return view.image32.shape[2], view.image32.shape[3]
-
-
-@compiled
 def valid_rectangle(padding, height, width):
     """Extent of what is not padding, a rectangle at the top left."""
     if padding.size == 0:
@@ -281,10 +275,10 @@ def valid_rectangle(padding, height, width):
 def axis_of(extent, shift, step, valid, mirrored):
     """4.2 along one axis."""
     # Unsigned: an index that cannot be negative is not checked for it.
-    near = np.empty(extent, dtype=np.uint32)
-    first = np.empty(extent, dtype=np.uint32)
-    second = np.empty(extent, dtype=np.uint32)
-    weight = np.empty(extent, dtype=np.int32)
+    near = np.zeros(extent, dtype=np.uint32)
+    first = np.zeros(extent, dtype=np.uint32)
+    second = np.zeros(extent, dtype=np.uint32)
+    weight = np.zeros(extent, dtype=np.int32)
     low, high = 0, 0
     for x in range(extent):
         u = (2 * (x - shift) + 1) * step
@@ -330,8 +324,9 @@ def extent_of(marks):
 
 @compiled
 def fill_rect(plane, rect, value):
-    for y in range(rect[0], rect[2]):
-        plane[y, rect[1] : rect[3]] = value
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
+        for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
+            plane[y, x] = value
 
 
 @compiled
@@ -408,13 +403,12 @@ def sort_by_priority(priority, n_list, sequence):
 
 @compiled
 def take_mask(mask, rect, n, rows, cols, winner):
-    near = cols.near[rect[1] : rect[3]]
-    for y in range(rect[0], rect[2]):
-        seen = mask[rows.near[y]]
-        won = winner[y, rect[1] : rect[3]]
-        for i in range(near.size):
-            if seen[near[i]]:
-                won[i] = n
+    near_y, near_x = rows.near, cols.near
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
+        source_y = near_y[y]
+        for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
+            if mask[source_y, near_x[x]]:
+                winner[y, x] = n
 
 
 @compiled
@@ -568,12 +562,11 @@ def take_back_starved(semantic, table, classes, starved, rect, n, winner):
 
 @compiled
 def area_of(rect, n, winner):
-    area = np.int64(0)
-    for y in range(rect[0], rect[2]):
-        won = winner[y, rect[1] : rect[3]]
+    mine, area = np.int32(n), np.int64(0)
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
         in_row = np.int32(0)
-        for i in range(won.size):
-            in_row += np.int32(won[i] == n)
+        for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
+            in_row += np.int32(winner[y, x] == mine)
         area += in_row
     return area
 
@@ -603,51 +596,55 @@ def write_starved(before, padding, table, classes, starved, union, ignore, seman
 
 @compiled
 def mark_union(rect, n, winner, union):
-    for y in range(rect[0], rect[2]):
-        won = winner[y, rect[1] : rect[3]]
-        marked = union[y, rect[1] : rect[3]]
-        for i in range(won.size):
-            marked[i] |= np.uint8(won[i] == n)
+    mine = np.int32(n)
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
+        for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
+            union[y, x] |= np.uint8(winner[y, x] == mine)
 
 
 @compiled
 def paint_bytes(source, out, rect, n, rows, cols, winner):
     """4.3 for uint8: integers, so that the order of the sum is free.
 
-    Along x once per source row and channel, which neighbouring target rows share; along y
-    for a whole row at once.
+    Along x once per source row, which neighbouring target rows share; along y for a whole
+    row at once.
     """
-    width = rect[3] - rect[1]
-    first, second = cols.first[rect[1] : rect[3]], cols.second[rect[1] : rect[3]]
-    weight = cols.weight[rect[1] : rect[3]]
-    upper, lower = np.empty(width, dtype=np.int32), np.empty(width, dtype=np.int32)
-    for c in range(source.shape[0]):
-        upper_row, lower_row = np.int64(-1), np.int64(-1)
-        for y in range(rect[0], rect[2]):
-            y0, y1 = np.int64(rows.first[y]), np.int64(rows.second[y])
-            if y0 == lower_row:
-                upper, lower = lower, upper
-                upper_row, lower_row = lower_row, upper_row
-            if y0 != upper_row:
-                upper_row = y0
-                blend_along_x(source[c, upper_row], first, second, weight, upper)
-            if y1 != lower_row:
-                lower_row = y1
-                blend_along_x(source[c, lower_row], first, second, weight, lower)
-            w1 = np.int32(rows.weight[y])
-            w0 = np.int32(256) - w1
-            won = winner[y, rect[1] : rect[3]]
-            painted = out[c, y, rect[1] : rect[3]]
-            for i in range(width):
-                value = np.uint8((upper[i] * w0 + lower[i] * w1 + np.int32(32768)) >> np.int32(16))
-                painted[i] = value if won[i] == n else painted[i]
+    left, right, mine = np.uint64(rect[1]), np.uint64(rect[3]), np.int32(n)
+    channels = np.uint64(source.shape[0])
+    blended = np.empty((2, source.shape[0], winner.shape[1]), dtype=np.int32)
+    upper, lower = np.uint64(0), np.uint64(1)
+    upper_row, lower_row = np.int64(-1), np.int64(-1)
+    row_first, row_second, row_weight = rows.first, rows.second, rows.weight
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
+        y0, y1 = np.int64(row_first[y]), np.int64(row_second[y])
+        if y0 == lower_row:
+            upper, lower = lower, upper
+            upper_row, lower_row = lower_row, upper_row
+        if y0 != upper_row:
+            upper_row = y0
+            blend_along_x(source, row_first[y], left, right, cols, upper, blended)
+        if y1 != lower_row:
+            lower_row = y1
+            blend_along_x(source, row_second[y], left, right, cols, lower, blended)
+        w1 = np.int32(row_weight[y])
+        w0 = np.int32(256) - w1
+        for c in range(channels):
+            for x in range(left, right):
+                total = blended[upper, c, x] * w0 + blended[lower, c, x] * w1 + np.int32(32768)
+                value = np.uint8(total >> np.int32(16))
+                out[c, y, x] = value if winner[y, x] == mine else out[c, y, x]
 
 
 @compiled
-def blend_along_x(line, first, second, weight, blended):
-    for i in range(blended.size):
-        w1 = weight[i]
-        blended[i] = np.int32(line[first[i]]) * (np.int32(256) - w1) + np.int32(line[second[i]]) * w1
+def blend_along_x(source, y, left, right, cols, line, blended):
+    first, second, weight = cols.first, cols.second, cols.weight
+    for c in range(np.uint64(source.shape[0])):
+        for x in range(left, right):
+            w1 = weight[x]
+            w0 = np.int32(256) - w1
+            blended[line, c, x] = (
+                np.int32(source[c, y, first[x]]) * w0 + np.int32(source[c, y, second[x]]) * w1
+            )
 
 
 @compiled(inline=True)
@@ -775,28 +772,29 @@ def update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, o
         top, left, bottom, right = spans[b, i, 0], spans[b, i, 1], spans[b, i, 2], spans[b, i, 3]
         former_mask, mask = target.masks[b, i], out.masks[b, i]
         if not covered(rects, areas, n_list, top, left, bottom, right):
-            for y in range(top, bottom):
-                mask[y, left:right] = former_mask[y, left:right]
+            for y in range(np.uint64(top), np.uint64(bottom)):
+                for x in range(np.uint64(left), np.uint64(right)):
+                    mask[y, x] = np.uint8(former_mask[y, x] != 0)
             continue
         columns[left:right] = 0
         marks = columns[left:right]
-        former, kept, first, last = np.int64(0), np.int64(0), -1, 0
-        for y in range(top, bottom):
-            before, after = former_mask[y, left:right], mask[y, left:right]
-            taken = union[y, left:right]
+        former, kept, first, last = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
+        for y in range(np.uint64(top), np.uint64(bottom)):
             row_former, row_kept = np.int32(0), np.int32(0)
-            for x in range(before.size):
-                value = np.uint8(before[x] & (taken[x] ^ np.uint8(1)))
-                after[x] = value
-                marks[x] |= value
-                row_former += np.int32(before[x])
+            for x in range(np.uint64(left), np.uint64(right)):
+                # True may be any byte but 0, where a bool was made by a view.
+                before = np.uint8(former_mask[y, x] != 0)
+                value = np.uint8(before & (union[y, x] ^ np.uint8(1)))
+                mask[y, x] = value
+                columns[x] |= value
+                row_former += np.int32(before)
                 row_kept += np.int32(value)
             former += row_former
             kept += row_kept
             if row_kept:
                 if first < 0:
-                    first = y
-                last = y + 1
+                    first = np.int64(y)
+                last = np.int64(y) + 1
         if kept == former:
             continue
         if kept < rules.min_area or kept * 65536 < rules.residual_q16 * former:
@@ -834,31 +832,35 @@ def fill_slots(b, s, target, source, slots, n_list, areas, rects, highest, winne
         while target.valid[b, slot]:
             slot += 1
         fresh += 1
-        rect = rects[n]
-        columns[rect[1] : rect[3]] = 0
-        marks = columns[rect[1] : rect[3]]
-        first, last = -1, 0
-        for y in range(rect[0], rect[2]):
-            won, mask = winner[y, rect[1] : rect[3]], out.masks[b, slot, y, rect[1] : rect[3]]
+        mask, mine = out.masks[b, slot], np.int32(n)
+        left, right = np.uint64(rects[n, 1]), np.uint64(rects[n, 3])
+        columns[left:right] = 0
+        first, last = np.int64(-1), np.int64(0)
+        for y in range(np.uint64(rects[n, 0]), np.uint64(rects[n, 2])):
             some = np.uint8(0)
-            for x in range(won.size):
-                value = np.uint8(won[x] == n)
-                mask[x] = value
-                marks[x] |= value
+            for x in range(left, right):
+                value = np.uint8(winner[y, x] == mine)
+                mask[y, x] = value
+                columns[x] |= value
                 some |= value
             if some:
                 if first < 0:
-                    first = y
-                last = y + 1
-            if out.panoptic.size and some:
-                ids = out.panoptic[b, y, rect[1] : rect[3]]
-                for x in range(won.size):
-                    if mask[x]:
-                        ids[x] = fresh
-        low, high = extent_of(marks)
-        out.boxes[b, slot, 0], out.boxes[b, slot, 1] = rect[1] + low, first
-        out.boxes[b, slot, 2], out.boxes[b, slot, 3] = rect[1] + high, last
+                    first = np.int64(y)
+                last = np.int64(y) + 1
+        low, high = extent_of(columns[left:right])
+        if out.panoptic.size:
+            write_id(out.panoptic[b], rects[n], n, fresh, winner)
+        out.boxes[b, slot, 0], out.boxes[b, slot, 1] = rects[n, 1] + low, first
+        out.boxes[b, slot, 2], out.boxes[b, slot, 3] = rects[n, 1] + high, last
         out.labels[b, slot] = source.labels[s, slots[n]]
         out.valid[b, slot] = 1
         out.ids[b, slot] = fresh
         audit.row_source[b, slot] = slots[n]
+
+
+@compiled
+def write_id(panoptic, rect, n, fresh, winner):
+    mine = np.int32(n)
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
+        for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
+            panoptic[y, x] = fresh if winner[y, x] == mine else panoptic[y, x]

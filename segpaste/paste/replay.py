@@ -75,9 +75,15 @@ def check_record(record: ReplayRecord, batch: PaddedBatchedDenseSample, *, any_v
     """Refuse a record that this batch or this version of segpaste cannot replay.
 
     Raises:
+        TypeError: if the record is none.
         ValueError: if the batch has no row ``record.index``, or the record was written by
             another version and ``any_version`` is false.
     """
+    if not isinstance(record, ReplayRecord):
+        raise TypeError(
+            f"record: got {type(record).__name__}, expected a ReplayRecord "
+            "(ReplayRecord.model_validate_json makes one of a line)"
+        )
     if record.version != VERSION and not any_version:
         raise ValueError(
             f"record.version: got {record.version}, expected {VERSION}, "
@@ -106,8 +112,12 @@ def replay(
         The pasted sample with B = 1, and its audit.
 
     Raises:
+        TypeError: if the record, the batch or the source is of another type.
         ValueError: as :func:`check_record`.
     """
+    for name, view in (("target", target), ("source", target if source is None else source)):
+        if not isinstance(view, PaddedBatchedDenseSample):
+            raise TypeError(f"{name}: got {type(view).__name__}, expected a PaddedBatchedDenseSample")
     check_record(record, target, any_version=any_version)
     config, patch = record.config, record.config.placement.pad_to_multiple
     if patch is not None:

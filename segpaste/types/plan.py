@@ -17,6 +17,9 @@ _SPEC: dict[str, tuple[int, torch.dtype]] = {
     "mix_key": (1, torch.int64),
 }
 
+LARGEST_STEP = 2**31
+FARTHEST_TRANSLATION = 2**28
+
 
 @dataclass(frozen=True, slots=True)
 class PastePlan:
@@ -24,17 +27,18 @@ class PastePlan:
 
     Attributes:
         source_idx: ``[B]`` int64, row of the source view each target is pasted from.
-        step: ``[B]`` int64, inverse scale in Q16 (65536 is scale 1), at least 1.
-        translate: ``[B, 2]`` int64, (ty, tx) in target pixels; may be negative.
+        step: ``[B]`` int64, inverse scale in Q16 (65536 is scale 1), 1 to 2**31.
+        translate: ``[B, 2]`` int64, (ty, tx) in target pixels, -2**28 to 2**28. Within
+            these limits no coordinate leaves int64.
         hflip: ``[B]`` bool, whether the source is mirrored.
         order: ``[B, K_s]`` int64, a permutation of the source slots.
         count: ``[B]`` int64, how many rows are asked for; 0 pastes nothing.
         mix_key: ``[B]`` int64, the 64-bit key (two's complement) of the class mix.
 
     Raises:
-        TypeError, ValueError: if a field has another dtype or shape, ``step`` is below
-            1, ``count`` is negative, or a row of ``order`` is no permutation. Values
-            are checked on the CPU only.
+        TypeError, ValueError: if a field has another dtype or shape, ``step`` or
+            ``translate`` is beyond its limits, ``count`` is negative, or a row of ``order``
+            is no permutation. Values are checked on the CPU only.
     """
 
     source_idx: torch.Tensor
@@ -78,6 +82,12 @@ class PastePlan:
             value: torch.Tensor = getattr(self, name)
             if bool((value < low).any()):
                 raise ValueError(f"plan.{name}: got {int(value.min())}, expected at least {low}")
+        for name, high in (("step", LARGEST_STEP), ("translate", FARTHEST_TRANSLATION)):
+            value = getattr(self, name)
+            if bool((value.abs() > high).any()):
+                raise ValueError(
+                    f"plan.{name}: got {int(value[value.abs() > high][0])}, expected at most {high} in size"
+                )
         slots = torch.arange(self.order.shape[1])
         if not torch.equal(self.order.sort(dim=1).values, slots.expand_as(self.order)):
             raise ValueError("plan.order: got rows with repeats or gaps, expected permutations of 0..K_s-1")

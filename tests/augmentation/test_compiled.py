@@ -6,6 +6,7 @@ module adds: its stream, its padding, its strategies, the types of what it retur
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from segpaste.types import (
     PaddedBatchedDenseSample,
 )
 from tests.augmentation.batches import EVERYTHING, LIVELY, PANOPTIC, batch, copied, same
+from tests.augmentation.test_replay import BySeed
 from tests.augmentation.test_sources import Fixed
 
 PATCHES = PANOPTIC.model_copy(
@@ -85,6 +87,20 @@ def test_a_strategy_of_ones_own() -> None:
     assert counter.frame_count == 1
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+def test_a_strategy_of_ones_own_on_a_padded_canvas(aligned: bool) -> None:
+    placement = BatchedPlacementConfig(pad_to_multiple=16, patch_aligned=aligned)
+    config = PANOPTIC.model_copy(update={"placement": placement})
+    # Without a padding mask, so that the padding makes one beside the strategy's tv_tensors.
+    donors = replace(batch(3, modalities=EVERYTHING, seed=2), padding_mask=None)
+    eager, traced = (BatchCopyPaste(config, source_strategy=BySeed(donors), seed=6) for _ in range(2))
+    step, counter = compiled(traced)
+    for number in range(2):
+        padded = rolled(batch(4, modalities=EVERYTHING), number)
+        assert same(step(padded), eager(padded))
+    assert counter.frame_count == 1
+
+
 def test_a_worker_compiled_or_not_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     padded = batch(4)
     step, _ = compiled(BatchCopyPaste(LIVELY, seed=6))
@@ -116,10 +132,11 @@ def test_with_audit() -> None:
     ("options", "message"),
     [
         ({"generator": torch.Generator()}, "generator: got one while compiling"),
+        ({"generator": torch.arange(4)}, "generator: got Tensor, .*; seeds go in as seeds="),
         ({"validate": True}, "validate: got True while compiling"),
         ({"out": batch(4)}, "out: got a batch while compiling"),
     ],
-    ids=["generator", "validate", "out"],
+    ids=["generator", "seeds", "validate", "out"],
 )
 def test_what_cannot_be_traced_is_said(options: dict[str, Any], message: str) -> None:
     step, _ = compiled(BatchCopyPaste(LIVELY))

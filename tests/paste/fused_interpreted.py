@@ -25,7 +25,7 @@ from triton.runtime import interpreter
 
 from segpaste.paste import apply, apply_with_audit, draw_plan, fused, fused_kernels
 from segpaste.paste.apply import interprets_triton
-from segpaste.paste.rng import philox4x32, to_int64
+from segpaste.paste.rng import philox4x32, random_words, to_int64
 from segpaste.strategies import PasteCase
 from segpaste.strategies.scenes import scenes_from_seed
 from segpaste.testing.parity import assert_same_bits
@@ -167,6 +167,24 @@ def test_several_tiles_of_the_native_size() -> None:
     assert audit.paste_union.flatten(1).any(dim=1).all()
 
 
+def test_one_pixel_wherever_it_lies_in_a_tile() -> None:
+    """Pasted on each pixel of a canvas of 2 x 3 tiles, out of a row that has them all."""
+    fused.PIXEL_TILE, fused.MASK_TILE = (2, 4), (2, 2)
+    height, width, number = 3, 9, 27
+    image = torch.arange(number).reshape(1, height, width).byte()
+    target = view(height=height, width=width, slots=2, rows={1: (3, 4, "111111111 " * 3)}, image=image)
+    source = view(
+        height=height, width=width, slots=2, rows={0: (7, 1, "......... .1....... .........")}, image=image
+    )
+    still = plan(slots=2)
+    fields = {n: getattr(still, n).repeat_interleave(number, dim=0) for n in PastePlan.__slots__}
+    place = torch.arange(number)
+    fields["translate"] = torch.stack((place // width - 1, place % width - 1), dim=1)
+    many = target.gather(torch.zeros(number, dtype=torch.int64))
+    audit = expect_the_bits(PasteCase(many, source, PastePlan(**fields), BatchCopyPasteConfig()))
+    assert torch.equal(audit.paste_union.flatten(1), torch.eye(number, dtype=torch.bool))
+
+
 @pytest.mark.parametrize("policy", ["revert", "ignore"])
 def test_stuff_in_several_tiles(policy: str) -> None:
     batch = batch_of(2, (7, 10), 5)
@@ -273,7 +291,8 @@ def test_a_lone_tap_keeps_the_sign_of_a_zero_and_a_flip_turns_it() -> None:
 
 def test_normals_that_cancel_take_the_nearest() -> None:
     normals = torch.zeros((1, 3, 2, 4))
-    normals[:, 0] = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    turns = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    normals[:, 0], normals[:, 1], normals[:, 2] = 0.6 * turns, 0.48 * turns, -0.64 * turns
     mask = {0: (3, 1, "1111 1111")}
     source = view(height=2, rows=mask, normals=normals)
     target = view(height=2, rows={}, normals=torch.zeros((1, 3, 2, 4)))
@@ -283,15 +302,29 @@ def test_normals_that_cancel_take_the_nearest() -> None:
             expect_the_bits(PasteCase(target, source, drawn, BatchCopyPasteConfig()))
 
 
+def test_taps_are_added_in_pairs() -> None:
+    """In float64 1e30 + 1 is 1e30, so that the sum of these four depends on the order."""
+    image = torch.tensor([[1e30, 1.0], [-1e30, 1.0]]).repeat(2, 2)[None]
+    source = view(rows={0: (3, 1, "1111 1111 1111 1111")}, image=image)
+    turned = image.transpose(1, 2).contiguous()
+    for values, shown in ((image, 0.0), (turned, 0.5), (image.flip(2), 0.0), (turned.flip(1), 0.5)):
+        source = replace(source, images=values[None])  # pyright: ignore[reportArgumentType]
+        target = view(rows={}, image=torch.ones((1, 4, 4)))
+        drawn = plan(step=131072)
+        expect_the_bits(PasteCase(target, source, drawn, BatchCopyPasteConfig()))
+        pasted = apply(target, source, drawn, BatchCopyPasteConfig(), executor="fused")
+        assert pasted.images[0, 0, 0, 0] == shown
+
+
 @given(
-    values=st.lists(st.integers(0, 2**32 - 1), min_size=16, max_size=16),
+    seed=st.integers(0, 2**32 - 1),
     step=st.sampled_from((65536, 32768, 47000, 131072)),
     valid=st.integers(0, 15),
 )
 @settings(max_examples=EXAMPLES // 5)
-def test_depth_of_any_bits_beneath_what_is_invalid(values: list[int], step: int, valid: int) -> None:
+def test_depth_of_any_bits_beneath_what_is_invalid(seed: int, step: int, valid: int) -> None:
     """Garbage, NaN, infinities and subnormal numbers, on both sides."""
-    bits = torch.from_numpy(np.array(values, dtype=np.uint32).view(np.float32).copy()).reshape(1, 1, 4, 4)
+    bits = torch.from_numpy(random_words(seed, 0, 16).view(np.float32).copy()).reshape(1, 1, 4, 4)
     good = bits.isfinite() & (bits > 0)
     good &= (torch.arange(16).reshape(1, 1, 4, 4) * 7 % 16) >= valid
     camera = torch.tensor([[3.0, 5.0, 1.0, 1.0]], dtype=torch.float64)
@@ -438,12 +471,12 @@ def test_a_rectangle_on_the_canvas_holds_exactly_what_shows_the_box(
 
 
 def test_the_config_of_the_paste_reaches_the_rows() -> None:
-    """Thresholds on both sides of what is left: 3 of 9 pixels."""
-    target = view(rows={0: (3, 1, "111. 111. 111. ....")})
-    source = view(rows={1: (7, 1, "1111 1111 .... ....")})
+    """Thresholds on both sides of what is left: 3 of 12 pixels, and exactly there."""
+    target = view(rows={0: (3, 1, "1111 1111 1... 111.")})
+    source = view(rows={1: (7, 1, "1111 1111 1... ....")})
     dropped = []
     for area in (3, 4):
-        for fraction in (0.0, 21845 / 65536, 21846 / 65536):
+        for fraction in (0.0, 0.25, 16385 / 65536):
             config = BatchCopyPasteConfig(
                 min_area=area,
                 min_residual_area_frac=fraction,

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from segpaste.paste import apply_reference
+from segpaste.paste import apply_reference, apply_with_audit
 from segpaste.paste.reference import assert_bijection, sample_axis
 from segpaste.paste.rng import philox4x32
+from segpaste.testing.parity import assert_same_bits
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -34,7 +35,12 @@ def paste(
     drawn: PastePlan | None = None,
     config: BatchCopyPasteConfig | None = None,
 ) -> tuple[dict[str, torch.Tensor], BatchAuditPacket]:
-    out, audit = apply_reference(target, source, drawn or plan(), config or BatchCopyPasteConfig())
+    drawn, config = drawn or plan(), config or BatchCopyPasteConfig()
+    out, audit = apply_reference(target, source, drawn, config)
+    # What is worked out by hand here holds for every executor.
+    for executor in ("rectangle", "graph"):
+        again, told = apply_with_audit(target, source, drawn, config, executor=executor)
+        assert_same_bits(out, again, audits=(audit, told), names=("reference", executor))
     return {name: value[0] for name, value in out.tensors().items()}, audit
 
 

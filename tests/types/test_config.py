@@ -49,6 +49,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
             "paste_prob": 1.0,
             "k_range": (1, 256),
             "oversize_policy": "shrink",
+            "pad_to_multiple": None,
+            "patch_aligned": False,
         },
         "panoptic": None,
         "source": "intra_batch",
@@ -203,3 +205,9 @@ def test_q16_rounds_halves_to_even(half: _Half) -> None:
 def test_q16_is_the_nearest_integer_of_the_exact_product(fraction: float) -> None:
     assert abs(Fraction(fraction) * 65536 - to_q16(fraction)) <= Fraction(1, 2)
     assert 0 <= to_q16(fraction) <= 65536
+
+
+def test_alignment_needs_a_patch_size() -> None:
+    with pytest.raises(pydantic.ValidationError, match="patch_aligned: got True without pad_to_multiple"):
+        BatchedPlacementConfig(patch_aligned=True)
+    assert BatchedPlacementConfig(patch_aligned=True, pad_to_multiple=14).pad_to_multiple == 14

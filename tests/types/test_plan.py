@@ -68,6 +68,18 @@ MALFORMED: dict[str, tuple[str, torch.Tensor, type[Exception], str]] = {
         ValueError,
         r"plan.count: got shape \[1\], expected \[B\] with B = 2",
     ),
+    "step too large": (
+        "step",
+        torch.tensor([1, 2**31 + 1]),
+        ValueError,
+        "plan.step: got 2147483649, expected at most 2147483648 in size",
+    ),
+    "translation too far": (
+        "translate",
+        torch.tensor([[0, 0], [1, -(2**28) - 1]]),
+        ValueError,
+        "plan.translate: got -268435457, expected at most 268435456 in size",
+    ),
     "translate rank": (
         "translate",
         torch.tensor([1, 2]),

@@ -1,0 +1,177 @@
+"""What stands in front of the executors: the choice of one, ``out``, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from segpaste.paste import apply, apply_reference, apply_with_audit, choose_executor
+from segpaste.testing.parity import assert_same_bits
+from segpaste.types import BatchCopyPasteConfig, PaddedBatchedDenseSample
+from tests.paste.samples import plan, view
+
+PLAIN = BatchCopyPasteConfig()
+ROWS = {1: (2, 5, "11..\n11..\n....\n....")}
+EXECUTORS = ("rectangle", "graph")
+
+
+def scene(**maps) -> PaddedBatchedDenseSample:
+    return view(rows=ROWS, image=torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4), **maps)
+
+
+def buffers(like: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    copies = {name: torch.empty_like(value) for name, value in like.tensors().items()}
+    return PaddedBatchedDenseSample(**copies, metric_depth=like.metric_depth)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_executor_of_a_device():
+    assert choose_executor(torch.device("cpu")) == "rectangle"
+    assert choose_executor(torch.device("cuda", 1)) == "fused"
+    assert choose_executor(torch.device("meta")) == "graph"
+    chosen = torch.compile(lambda x: x + len(choose_executor(x.device)), backend="eager", fullgraph=True)
+    assert chosen(torch.zeros(())) == len("graph")
+
+
+def test_an_executor_that_does_not_exist_or_not_here():
+    with pytest.raises(ValueError, match="executor: got 'fast', expected None or one of"):
+        apply(scene(), scene(), plan(), PLAIN, executor="fast")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="executor: got 'fused' for cpu, expected a batch on cuda"):
+        apply(scene(), scene(), plan(), PLAIN, executor="fused")
+
+
+@pytest.mark.parametrize("executor", ["reference", *EXECUTORS])
+def test_out_is_overwritten_and_returned(executor):
+    target, source = scene(), scene()
+    out = buffers(target)
+    for value in out.tensors().values():
+        value.view(torch.uint8).fill_(1)
+    assert apply(target, source, plan(), PLAIN, executor=executor, out=out) is out
+    assert_same_bits(apply_reference(target, source, plan(), PLAIN)[0], out)
+
+
+def slices_of_one_buffer(overlap: int) -> tuple[PaddedBatchedDenseSample, PaddedBatchedDenseSample]:
+    """A batch and an ``out`` whose images are parts of one array, of which they share some."""
+    memory = np.zeros(64, dtype=np.uint8)
+    mine, theirs = memory[:16], memory[16 - overlap : 32 - overlap]
+    target = replace(scene(), images=torch.from_numpy(mine).view(1, 1, 4, 4))  # pyright: ignore[reportArgumentType]
+    out = replace(buffers(target), images=torch.from_numpy(theirs).view(1, 1, 4, 4))  # pyright: ignore[reportArgumentType]
+    return target, out
+
+
+@pytest.mark.parametrize("executor", [None, "reference", *EXECUTORS])
+def test_out_may_stand_beside_the_input_but_not_in_it(executor):
+    target, out = slices_of_one_buffer(0)
+    apply(target, scene(), plan(), PLAIN, executor=executor, out=out)
+    for overlap in (1, 16):
+        target, out = slices_of_one_buffer(overlap)
+        before = target.images.clone()
+        with pytest.raises(ValueError, match="out.images: got the memory of target.images, expected memory"):
+            apply(target, scene(), plan(), PLAIN, executor=executor, out=out)
+        assert torch.equal(target.images, before)
+
+
+def test_an_input_that_starts_inside_of_out():
+    target, out = slices_of_one_buffer(4)
+    with pytest.raises(ValueError, match="out.images: got the memory of source.images"):
+        apply(out, target, plan(), PLAIN, out=replace(buffers(out), images=target.images))
+
+
+def test_two_fields_of_out_in_one_memory():
+    maps = {"semantic_maps": torch.zeros((1, 4, 4), dtype=torch.int64)}
+    target = scene(**maps, panoptic_maps=maps["semantic_maps"].clone())
+    out = buffers(target)
+    with pytest.raises(ValueError, match=r"out.\w+_maps: got the memory of out.\w+_maps"):
+        apply(target, target, plan(), PLAIN, out=replace(out, panoptic_maps=out.semantic_maps))
+
+
+@pytest.mark.parametrize("strides", [(16, 16, 2, 1), (16, 16, 0, 1), (16, 16, 1, 1)])
+def test_out_that_overlaps_itself(strides):
+    image = torch.as_strided(torch.zeros(64, dtype=torch.uint8), (1, 1, 4, 4), strides)
+    with pytest.raises(ValueError, match=r"out.images: got strides .*, expected memory for every element"):
+        apply(scene(), scene(), plan(), PLAIN, out=replace(buffers(scene()), images=image))
+
+
+def test_out_with_other_fields():
+    more = replace(buffers(scene()), semantic_maps=torch.zeros((1, 4, 4), dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"out: got the fields .*semantic_maps.*, expected the target's"):
+        apply(scene(), scene(), plan(), PLAIN, out=more)
+
+
+def test_out_of_another_shape_names_the_field():
+    wide = view(height=4, width=5, rows={})
+    with pytest.raises(ValueError, match=r"out.images: got shape \[1, 1, 4, 5\], expected \[1, 1, 4, 4\]"):
+        apply(scene(), scene(), plan(), PLAIN, out=buffers(wide))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_images_without_channels(executor):
+    target = view(rows={0: (1, 3, "....\n.11.\n.11.\n....")}, image=torch.zeros((0, 4, 4), dtype=torch.uint8))
+    source = view(rows=ROWS, image=torch.zeros((0, 4, 4), dtype=torch.uint8))
+    expected, told = apply_reference(target, source, plan(), PLAIN)
+    assert told.paste_union.sum() == 4
+    actual, also_told = apply_with_audit(target, source, plan(), PLAIN, executor=executor)
+    assert_same_bits(expected, actual, audits=(told, also_told))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_true_may_be_any_byte(executor):
+    def loud(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+        changed = {
+            name: (value.to(torch.uint8) * 255).view(torch.bool)
+            for name, value in batch.tensors().items()
+            if value.dtype == torch.bool
+        }
+        return replace(batch, **changed)  # pyright: ignore[reportArgumentType]
+
+    depth = torch.full((1, 1, 4, 4), 2.0)
+    maps = {"depth": depth, "depth_valid": torch.ones((1, 1, 4, 4), dtype=torch.bool)}
+    rows = {0: (1, 3, "....\n1111\n1111\n...."), 2: (1, 4, "....\n....\n....\n...1")}
+    target = view(rows=rows, **maps, padding_mask=torch.zeros((1, 1, 4, 4), dtype=torch.bool))
+    source = view(rows=ROWS, **(maps | {"depth": depth / 2}), padding_mask=target.padding_mask)
+    drawn = plan(translate=(1, 1))
+    expected, told = apply_reference(target, source, drawn, PLAIN)
+    assert told.paste_union.sum() == 4
+    actual, also_told = apply_with_audit(loud(target), loud(source), drawn, PLAIN, executor=executor)
+    assert_same_bits(expected, actual, audits=(told, also_told))
+    for name, value in actual.tensors().items():
+        if value.dtype == torch.bool:
+            assert value.view(torch.uint8).max() <= 1, name
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_normal_that_is_not_a_number_is_no_normal(executor):
+    normals = torch.zeros((1, 3, 4, 4))
+    normals[:, 2] = -1
+    broken = normals.clone()
+    broken[0, 1, 0, 0] = torch.nan
+    target, source = scene(normals=normals), scene(normals=broken)
+    expected = apply_reference(target, source, plan(), PLAIN)[0]
+    assert expected.normals is not None
+    assert expected.normals[0, :, 0, 0].tolist() == [0, 0, 0]
+    assert_same_bits(expected, apply(target, source, plan(), PLAIN, executor=executor))
+
+
+FLUSHED = """
+import warnings, torch
+torch.set_flush_denormal(True)
+from tests.paste.samples import plan, view
+from segpaste.paste import apply
+from segpaste.types import BatchCopyPasteConfig
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        apply(view(rows={}), view(rows={}), plan(), BatchCopyPasteConfig(), executor="reference")
+print([str(w.message) for w in said])
+"""
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this processor cannot flush denormals")
+def test_it_says_so_once_where_denormals_are_flushed():
+    done = subprocess.run([sys.executable, "-c", FLUSHED], capture_output=True, text=True, check=False)
+    expected = "torch.set_flush_denormal(True) is on: executors promise the same bits only without it"
+    assert done.stdout.strip() == str([expected]), done.stderr
