@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 from typing import Any
 
 import torch
@@ -32,6 +33,9 @@ from segpaste.types import (
 
 # Plans take turns, so that no figure hangs on one draw.
 MOST_PLANS = 15
+# Copies of a small batch take turns, too: a training step finds its batch in memory, while one
+# that is used again and again would lie in a processor's own cache.
+BEYOND_CACHES = 64_000_000
 
 
 def config_of(cell: Cell) -> BatchCopyPasteConfig:
@@ -116,14 +120,20 @@ def _cpu_calls(
     config: BatchCopyPasteConfig,
     executor: Any,
 ) -> dict[str, protocol.Call]:
-    fields = target.tensors()
-    floor = {name: torch.empty_like(value) for name, value in fields.items()}
+    size = sum(value.nbytes for value in target.tensors().values())
+    copies = [_clone_of(target) for _ in range(max(1, -(-BEYOND_CACHES // size)))]
+    turns = itertools.cycle(copies)
     out = _empty_like(target)
+    floor = _empty_like(target).tensors()
     module = BatchCopyPaste(config)
 
     def memcpy(_: int) -> None:
-        for name, value in fields.items():
+        for name, value in next(turns).tensors().items():
             floor[name].copy_(value)
+
+    def paste(r: int, in_place: bool) -> PaddedBatchedDenseSample:
+        batch = next(turns)
+        return apply(batch, batch, plan(r), config, executor=executor, out=out if in_place else None)
 
     def seeds(r: int) -> torch.Tensor:
         return plans[r % len(plans)][0]
@@ -133,11 +143,11 @@ def _cpu_calls(
 
     return {
         "memcpy": memcpy,
-        "clone": lambda r: [value.clone() for value in fields.values()],
-        "apply_out": lambda r: apply(target, target, plan(r), config, executor=executor, out=out),
-        "apply_fresh": lambda r: apply(target, target, plan(r), config, executor=executor),
-        "draw_plan": lambda r: draw_plan(target, target, seeds(r), config),
-        "forward": lambda r: module(target, seeds=seeds(r)),
+        "clone": lambda r: [value.clone() for value in next(turns).tensors().values()],
+        "apply_out": lambda r: paste(r, in_place=True),
+        "apply_fresh": lambda r: paste(r, in_place=False),
+        "draw_plan": lambda r: (lambda batch: draw_plan(batch, batch, seeds(r), config))(next(turns)),
+        "forward": lambda r: module(next(turns), seeds=seeds(r)),
     }
 
 
@@ -231,6 +241,11 @@ def _dense_fields(scenes: list[Scene], maps: list[DenseMaps]) -> dict[str, Any]:
         "normals": stack([m.normals for m in maps]),
         "camera_intrinsics": torch.tensor([m.camera for m in maps], dtype=torch.float64),
     }
+
+
+def _clone_of(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    fields: dict[str, Any] = {name: value.clone() for name, value in batch.tensors().items()}
+    return PaddedBatchedDenseSample(**fields, metric_depth=batch.metric_depth)
 
 
 def _empty_like(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:

@@ -122,7 +122,9 @@ ones hiding earlier ones. There are as many row slots as the most instances (K =
 copying them all would take longer, and pasting next to nothing more. The configuration is the default:
 scale 0.5 to 2, mirrored half of the time, nearly always as many instances of one other sample of the
 batch as there are free slots; warp, drop rule, fresh ids and recomputed boxes included. Plans take
-turns from round to round; a call that is repeated repeats its plan, in warm caches, and so does memcpy.
+turns from round to round. Copies of the batch take turns from call to call, more than 64 MB of them, for
+memcpy as for us, since a training step finds its batch in memory and not in a processor's cache; what
+is written is one buffer, again and again. A peer has one batch.
 """
 
 _COLUMNS = """Columns:
