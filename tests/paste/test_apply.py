@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_an_input_that_starts_inside_of_out():
 
 
 def test_two_fields_of_out_in_one_memory():
-    maps = {"semantic_maps": torch.zeros((1, 4, 4), dtype=torch.int64)}
+    maps: dict[str, Any] = {"semantic_maps": torch.zeros((1, 4, 4), dtype=torch.int64)}
     target = scene(**maps, panoptic_maps=maps["semantic_maps"].clone())
     out = buffers(target)
     with pytest.raises(ValueError, match=r"out.\w+_maps: got the memory of out.\w+_maps"):
@@ -129,7 +130,7 @@ def test_true_may_be_any_byte(executor):
         return replace(batch, **changed)  # pyright: ignore[reportArgumentType]
 
     depth = torch.full((1, 1, 4, 4), 2.0)
-    maps = {"depth": depth, "depth_valid": torch.ones((1, 1, 4, 4), dtype=torch.bool)}
+    maps: dict[str, Any] = {"depth": depth, "depth_valid": torch.ones((1, 1, 4, 4), dtype=torch.bool)}
     rows = {0: (1, 3, "....\n1111\n1111\n...."), 2: (1, 4, "....\n....\n....\n...1")}
     target = view(rows=rows, **maps, padding_mask=torch.zeros((1, 1, 4, 4), dtype=torch.bool))
     source = view(rows=ROWS, **(maps | {"depth": depth / 2}), padding_mask=target.padding_mask)
