@@ -133,7 +133,8 @@ def test_true_may_be_any_byte(executor):
     maps: dict[str, Any] = {"depth": depth, "depth_valid": torch.ones((1, 1, 4, 4), dtype=torch.bool)}
     rows = {0: (1, 3, "....\n1111\n1111\n...."), 2: (1, 4, "....\n....\n....\n...1")}
     target = view(rows=rows, **maps, padding_mask=torch.zeros((1, 1, 4, 4), dtype=torch.bool))
-    source = view(rows=ROWS, **(maps | {"depth": depth / 2}), padding_mask=target.padding_mask)
+    maps = {"depth": depth / 2, "depth_valid": maps["depth_valid"]}
+    source = view(rows=ROWS, **maps, padding_mask=target.padding_mask)
     drawn = plan(translate=(1, 1))
     expected, told = apply_reference(target, source, drawn, PLAIN)
     assert told.paste_union.sum() == 4
