@@ -144,15 +144,19 @@ def interprets_triton() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "y", "yes")
 
 
-@cache
 def _executor(name: str) -> Executor:
     """Imported when first asked for: each brings a compiler that others do not need."""
-    smallest = torch.tensor(2.0**-149)
-    if not bool(smallest * 1.0):
+    _say_if_denormals_are_flushed()
+    module, function = _EXECUTORS[name]
+    return getattr(importlib.import_module(module), function)
+
+
+@cache
+def _say_if_denormals_are_flushed() -> None:
+    """Once in a process: the exactness of all executors hangs on it."""
+    if not bool(torch.tensor(2.0**-149) * 1.0):
         warnings.warn(
             "torch.set_flush_denormal(True) is on: executors promise the same bits only without it",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    module, function = _EXECUTORS[name]
-    return getattr(importlib.import_module(module), function)
