@@ -7,6 +7,7 @@ output as text that can be checked with pencil and paper.
 
 from __future__ import annotations
 
+from segpaste.goldens.analytical import depth as depth
 from segpaste.goldens.analytical import overlap as overlap
 from segpaste.goldens.analytical.cases import WRITTEN, AnalyticalCase, PasteInputs, read_case
 
