@@ -1,0 +1,109 @@
+"""mutmut with one pytest session for all mutants: ``python -m mutants.one_session run``.
+
+mutmut forks a process for every mutant and starts pytest in it, which takes longer than most
+tests here. This collects once, before the first fork; a child runs the items of its tests through
+pytest's own protocol, in mutmut's order, up to the first failure. Everything else is mutmut's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from _pytest.config import _prepareconfig  # pyright: ignore[reportPrivateUsage]
+from mutmut import __main__ as mutmut_main
+from mutmut.configuration import config
+from mutmut.runners.harness import PytestRunner
+from mutmut.utils.file_utils import change_cwd
+from mutmut.workers.isolation import ForkRunner
+
+FAILED, PASSED = 1, 0
+
+
+class Failures:
+    """A plugin that notes whether anything has failed."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called for setup, call and teardown of every item."""
+        self.any |= report.failed
+
+
+class OneSession:
+    """A session that has collected and is kept open.
+
+    Attributes:
+        items: the collected tests by node id.
+        failures: what the items' reports say.
+    """
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.failures = Failures()
+        settings = _prepareconfig(arguments, plugins=[self.failures])
+        settings._do_configure()  # pyright: ignore[reportPrivateUsage]
+        session = pytest.Session.from_config(settings)
+        settings.hook.pytest_sessionstart(session=session)
+        self.items = {item.nodeid: item for item in session.perform_collect()}
+        self._forget = remembered()
+
+    def run(self, tests: Iterable[str]) -> int:
+        """Run tests in the order given until one fails."""
+        for forget in self._forget:
+            forget()
+        for name in tests:
+            item = self.items[name]
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if self.failures.any:
+                return FAILED
+        return PASSED
+
+
+def remembered() -> list[Callable[[], None]]:
+    """What empties the caches of the package's functions.
+
+    The tests have run in this process already, on what is not mutated: whatever a function has
+    kept of that would hide its mutants.
+    """
+    found: dict[int, Callable[[], None]] = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "segpaste":
+            for value in list(vars(module).values()):
+                forget = getattr(value, "cache_clear", None)
+                if callable(forget):
+                    found[id(value)] = forget
+    return list(found.values())
+
+
+def _install() -> None:
+    sessions: list[OneSession] = []
+    start, run_tests = ForkRunner.startup, PytestRunner.run_tests
+
+    def startup(self: ForkRunner) -> None:
+        with change_cwd("mutants"):
+            selection = config().pytest_add_cli_args_test_selection
+            options = ["--rootdir=.", "--tb=no", "-q", "-s", *config().pytest_add_cli_args]
+            sessions.append(OneSession([*options, *selection]))
+        start(self)
+
+    def run(self: PytestRunner, *, mutant_name: str | None, tests: Iterable[str]) -> int:
+        if mutant_name is None:
+            return run_tests(self, mutant_name=mutant_name, tests=tests)
+        with change_cwd("mutants"):
+            return sessions[0].run(tests)
+
+    changed: list[tuple[Any, str, Any]] = [(ForkRunner, "startup", startup), (PytestRunner, "run_tests", run)]
+    for owner, name, function in changed:
+        setattr(owner, name, function)
+
+
+if __name__ == "__main__":
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        np.seterr(all="ignore")  # machine code casts and divides without a word
+    _install()
+    mutmut_main.cli()

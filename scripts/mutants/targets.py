@@ -1,0 +1,91 @@
+"""What is mutated, and which tests are run on the mutants of each module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PARTS = ("paste", "invariants")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One module.
+
+    Attributes:
+        module: path from the root of the dereferenced tree.
+        tests: pytest arguments; those of mutmut's tests that never reach a mutant are not run on it.
+        jit: whether Numba compiles; not where the loops themselves are mutated.
+    """
+
+    module: str
+    tests: Sequence[str]
+    jit: bool = True
+
+    @property
+    def part(self) -> str:
+        """``paste`` or ``invariants``."""
+        return self.module.split("/")[1]
+
+    @property
+    def name(self) -> str:
+        """The module's dotted name."""
+        return self.module.removesuffix(".py").replace("/", ".")
+
+
+# A mutant's tests are run quickest first, until one fails. Compiled tests are left out: what is
+# mutated is called through a wrapper that no compiler reads.
+_HAND = "tests/paste/test_reference.py"
+_TINY = "tests/parity/test_tiny_pastes.py"
+_APPLY = "tests/paste/test_apply.py"
+_SLOW_APPLY = "--deselect=tests/paste/test_apply.py::test_it_says_so_once_where_denormals_are_flushed"
+_GRAPH = (
+    "tests/paste/test_graph.py",
+    *(
+        f"--deselect=tests/paste/test_graph.py::{name}"
+        for name in (
+            "test_the_bits_are_the_references",  # the tiny pastes say the same, more quickly
+            "test_the_number_of_operations_does_not_depend_on_the_sizes",
+            "test_one_graph_for_all_batches_of_a_shape",
+            "test_sizes_that_change_and_another_configuration",
+            "test_an_audit_comes_out_of_a_graph_too",
+        )
+    ),
+)
+_RNG = ("tests/paste/test_rng.py", "--deselect=tests/paste/test_rng.py::test_compiled_words_are_the_same")
+_LOOPS = (
+    "tests/paste/test_loops.py",
+    "--deselect=tests/paste/test_loops.py::test_words_are_the_same_by_loop_by_tensors_and_by_integers",
+    "--deselect=tests/paste/test_loops.py::test_spans_are_the_same_while_compiling",
+    "--deselect=tests/paste/test_loops.py::test_loops_run_where_nothing_can_be_cached",
+)
+_PLAN = ("tests/paste/test_plan.py", "tests/paste/test_drawn_plans.py")
+_INPUTS = ("tests/paste/test_inputs.py",)
+_NO_CHANNELS = "--deselect=tests/paste/test_apply.py::test_images_without_channels"  # indexes what is empty
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        "segpaste/paste/reference.py", (_HAND, _TINY, *_INPUTS, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
+    ),
+    Target("segpaste/paste/plan.py", _PLAN),
+    Target("segpaste/paste/rng.py", _RNG),
+    Target("segpaste/paste/rng_kernels.py", _RNG, jit=False),
+    Target("segpaste/paste/inputs.py", (*_INPUTS, _APPLY, _SLOW_APPLY, *_LOOPS)),
+    Target("segpaste/paste/settings.py", (*_PLAN, _TINY, *_GRAPH, "-k", "not rectangle")),
+    Target("segpaste/paste/spans.py", (*_LOOPS, *_PLAN)),
+    Target("segpaste/paste/span_kernels.py", _LOOPS, jit=False),
+    Target("segpaste/paste/label_kernels.py", (*_LOOPS, *_INPUTS), jit=False),
+    Target("segpaste/paste/padding.py", ("tests/augmentation/test_batch_copy_paste.py",)),
+    Target("segpaste/paste/replay.py", ("tests/paste/test_replay.py",)),
+    Target("segpaste/paste/apply.py", (*_INPUTS, _APPLY)),
+    Target("segpaste/paste/rectangle.py", (_HAND, _TINY, _APPLY, _SLOW_APPLY, "-k", "not graph")),
+    Target(
+        "segpaste/paste/rectangle_kernels.py",
+        (_HAND, _TINY, _APPLY, _SLOW_APPLY, _NO_CHANNELS, "-k", "not graph"),
+        jit=False,
+    ),
+    Target("segpaste/paste/graph.py", (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")),
+    Target(
+        "segpaste/paste/graph_warp.py", (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
+    ),
+)

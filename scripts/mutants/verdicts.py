@@ -1,0 +1,191 @@
+"""What became of the mutants: the committed score, and the list of those that live."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.format_utils import orig_function_and_class_names_from_key
+
+from mutants.targets import TARGETS, Target
+from mutants.workspace import ROOT, Run, exit_codes, folder_of
+
+SCORE = ROOT / "mutation" / "score.json"
+SURVIVORS = ROOT / "mutation" / "survivors.yaml"
+
+STATUSES = ("killed", "survived", "timeout", "no tests", "suspicious", "segfault", "not checked")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What tells a mutant from all others, whatever number mutmut gives it.
+
+    Attributes:
+        module: path of the module.
+        function: ``name`` or ``Class.name``.
+        before: the lines that the mutation takes away.
+        after: the lines that it puts there.
+        nth: 1 for the first of those that are otherwise equal.
+    """
+
+    module: str
+    function: str
+    before: str
+    after: str
+    nth: int
+
+
+def alive(target: Target) -> dict[Mutant, str]:
+    """Every mutant that no test killed, with its status."""
+    found: dict[Mutant, str] = {}
+    seen: Counter[tuple[str, str, str]] = Counter()
+    names = sorted(exit_codes(target).items(), key=lambda item: _number(item[0]))
+    survivors = {name: status for name, code in names if (status := status_by_exit_code[code]) != "killed"}
+    for name, status in survivors.items():
+        function, before, after = _difference(target, name)
+        seen[function, before, after] += 1
+        mutant = Mutant(target.module, function, before, after, seen[function, before, after])
+        found[mutant] = status
+    return found
+
+
+def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> None:
+    """Bring ``mutation/`` up to date with the results of these targets."""
+    score, listed = read_score(), read_survivors()
+    rules = [Rule(**rule) for rule in listed["rules"]]
+    known = {_identity(entry): entry for entry in listed["mutants"]}
+    order = [target.module for target in TARGETS]
+    for target in targets:
+        codes = exit_codes(target)
+        counts = Counter(status_by_exit_code[code] for code in codes.values())
+        entries = [_entry(m, status, known.get(m), rules) for m, status in alive(target).items()]
+        fresh = {_identity(e) for e in entries}
+        entries += [
+            {**e, "verdict": "killed", "status": "killed"}
+            for m, e in known.items()
+            if m.module == target.module and m not in fresh and "by" in e
+        ]
+        known = {m: e for m, e in known.items() if m.module != target.module}
+        known |= {_identity(entry): entry for entry in entries}
+        verdicts = Counter(entry["verdict"] for entry in entries if entry["status"] != "killed")
+        row: dict[str, Any] = {"mutants": len(codes)} | {s: counts[s] for s in STATUSES}
+        row["equivalent"] = verdicts["equivalent"]
+        row["score"] = _share(row)
+        previous = score["modules"].get(target.module, {})
+        done = (runs or {}).get(target.name)
+        if done is not None and done.mutants >= len(codes) // 2:
+            row["mutants_per_second"] = round(done.rate, 2)
+        elif "mutants_per_second" in previous:
+            row["mutants_per_second"] = previous["mutants_per_second"]
+        score["modules"][target.module] = row
+    score["modules"] = {m: score["modules"][m] for m in order if m in score["modules"]}
+    score["parts"] = {part: _total(score["modules"], part) for part in ("paste", "invariants")}
+    SCORE.write_text(json.dumps(score, indent=2) + "\n", encoding="utf-8")
+    mutants = sorted(known.values(), key=lambda e: order.index(e["module"]) if e["module"] in order else 999)
+    write_survivors({"rules": listed["rules"], "mutants": mutants})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One verdict for a class of mutants.
+
+    Attributes:
+        name: what the entries refer to.
+        verdict: ``equivalent``, or ``open``.
+        reason: why.
+        before, after: regular expressions; both must be found.
+        function: regular expression that the function's name must match; all by default.
+        module: the same for the module.
+    """
+
+    name: str
+    verdict: str
+    reason: str
+    before: str = ""
+    after: str = ""
+    function: str = ""
+    module: str = ""
+
+    def covers(self, mutant: Mutant) -> bool:
+        """Whether this is one of the class."""
+        pairs = (
+            (self.before, mutant.before),
+            (self.after, mutant.after),
+            (self.function, mutant.function),
+            (self.module, mutant.module),
+        )
+        return all(re.search(pattern, text) for pattern, text in pairs)
+
+
+def read_score() -> dict[str, Any]:
+    """The committed score; empty where there is none."""
+    return json.loads(SCORE.read_text(encoding="utf-8")) if SCORE.exists() else {"parts": {}, "modules": {}}
+
+
+def read_survivors() -> dict[str, list[dict[str, Any]]]:
+    """The committed list, with its rules."""
+    read = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8")) if SURVIVORS.exists() else None
+    return {"rules": [], "mutants": []} | (read or {})
+
+
+def write_survivors(content: dict[str, Any]) -> None:
+    """Write the list, the same bytes for the same content."""
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    SURVIVORS.write_text(text, encoding="utf-8")
+
+
+def _entry(mutant: Mutant, status: str, known: dict[str, Any] | None, rules: list[Rule]) -> dict[str, Any]:
+    entry: dict[str, Any] = asdict(mutant)
+    if mutant.nth == 1:
+        del entry["nth"]
+    entry["status"] = status
+    if known is not None and known["verdict"] != "killed" and "reason" in known and "rule" not in known:
+        return entry | {"verdict": known["verdict"], "reason": known["reason"]}
+    for rule in rules:
+        if status == "survived" and rule.covers(mutant):
+            return entry | {"verdict": rule.verdict, "rule": rule.name}
+    return entry | {"verdict": "open"}
+
+
+def _identity(entry: dict[str, Any]) -> Mutant:
+    return Mutant(entry["module"], entry["function"], entry["before"], entry["after"], entry.get("nth", 1))
+
+
+def _total(modules: dict[str, Any], part: str) -> dict[str, Any]:
+    rows = [row for name, row in modules.items() if name.split("/")[1] == part]
+    total: dict[str, Any] = {
+        key: sum(row[key] for row in rows) for key in ("mutants", *STATUSES, "equivalent")
+    }
+    return total | {"score": _share(total)}
+
+
+def _share(row: dict[str, Any]) -> float | None:
+    """Killed of those that are not equivalent; nothing else counts as killed."""
+    real = row["mutants"] - row["equivalent"]
+    return round(row["killed"] / real, 4) if real else None
+
+
+def _number(name: str) -> tuple[str, int]:
+    function, _, number = name.rpartition("__mutmut_")
+    return function, int(number)
+
+
+def _difference(target: Target, name: str) -> tuple[str, str, str]:
+    function, owner = orig_function_and_class_names_from_key(name)
+    here = Path.cwd()
+    os.chdir(folder_of(target))  # mutmut reads relative to the folder it worked in
+    try:
+        diff = get_diff_for_mutant(name, path=target.module).splitlines()[2:]
+    finally:
+        os.chdir(here)
+    sides = ("\n".join(line[1:].strip() for line in diff if line[:1] == sign) for sign in "-+")
+    return (f"{owner}.{function}" if owner else function, *sides)
