@@ -8,7 +8,9 @@ output as text that can be checked with pencil and paper.
 from __future__ import annotations
 
 from segpaste.goldens.analytical import depth as depth
+from segpaste.goldens.analytical import normals as normals
 from segpaste.goldens.analytical import overlap as overlap
+from segpaste.goldens.analytical import scaling as scaling
 from segpaste.goldens.analytical.cases import WRITTEN, AnalyticalCase, PasteInputs, read_case
 
 __all__ = ["AnalyticalCase", "PasteInputs", "analytical_cases", "read_case"]
