@@ -7,13 +7,16 @@ output as text that can be checked with pencil and paper.
 
 from __future__ import annotations
 
+from segpaste.goldens.analytical import classmix as classmix
 from segpaste.goldens.analytical import depth as depth
+from segpaste.goldens.analytical import edges as edges
 from segpaste.goldens.analytical import gate as gate
 from segpaste.goldens.analytical import ids as ids
 from segpaste.goldens.analytical import normals as normals
 from segpaste.goldens.analytical import overlap as overlap
 from segpaste.goldens.analytical import rows as rows
 from segpaste.goldens.analytical import scaling as scaling
+from segpaste.goldens.analytical import stuff as stuff
 from segpaste.goldens.analytical.cases import WRITTEN, AnalyticalCase, PasteInputs, read_case
 
 __all__ = ["AnalyticalCase", "PasteInputs", "analytical_cases", "read_case"]

@@ -119,9 +119,9 @@ def read_plan(plans: Sequence[Plan], slots: int) -> PastePlan:
     return PastePlan(
         source_idx=torch.tensor([plan.source for plan in plans], dtype=torch.int64),
         step=torch.tensor([plan.step for plan in plans], dtype=torch.int64),
-        translate=torch.tensor([plan.translate for plan in plans], dtype=torch.int64).reshape(-1, 2),
+        translate=torch.tensor([plan.translate for plan in plans], dtype=torch.int64).reshape(len(plans), 2),
         hflip=torch.tensor([plan.hflip for plan in plans], dtype=torch.bool),
-        order=torch.tensor(orders, dtype=torch.int64).reshape(-1, slots),
+        order=torch.tensor(orders, dtype=torch.int64).reshape(len(plans), slots),
         count=torch.tensor([plan.count for plan in plans], dtype=torch.int64),
         mix_key=torch.tensor([plan.mix_key for plan in plans], dtype=torch.int64),
     )
