@@ -17,6 +17,7 @@ import pytest
 from _pytest.config import _prepareconfig  # pyright: ignore[reportPrivateUsage]
 from mutmut import __main__ as mutmut_main
 from mutmut.configuration import config
+from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.runners.harness import PytestRunner
 from mutmut.utils.file_utils import change_cwd
 from mutmut.workers.isolation import ForkRunner
@@ -82,7 +83,7 @@ def remembered() -> list[Callable[[], None]]:
 
 def _install() -> None:
     sessions: list[OneSession] = []
-    start, run_tests = ForkRunner.startup, PytestRunner.run_tests
+    start, run_tests, run_stats = ForkRunner.startup, PytestRunner.run_tests, PytestRunner.run_stats
 
     def startup(self: ForkRunner) -> None:
         with change_cwd("mutants"):
@@ -97,7 +98,19 @@ def _install() -> None:
         with change_cwd("mutants"):
             return sessions[0].run(tests)
 
-    changed: list[tuple[Any, str, Any]] = [(ForkRunner, "startup", startup), (PytestRunner, "run_tests", run)]
+    def measure(self: PytestRunner, *, tests: Iterable[str]) -> int:
+        # Once without measuring: machine code that is made meanwhile would count as the tests' time,
+        # and an endless loop would be waited for as long.
+        set_mutant_under_test("")
+        failed = run_tests(self, mutant_name=None, tests=tests)
+        set_mutant_under_test("stats")
+        return failed or run_stats(self, tests=tests)
+
+    changed: list[tuple[Any, str, Any]] = [
+        (ForkRunner, "startup", startup),
+        (PytestRunner, "run_tests", run),
+        (PytestRunner, "run_stats", measure),
+    ]
     for owner, name, function in changed:
         setattr(owner, name, function)
 

@@ -63,6 +63,20 @@ _PLAN = ("tests/paste/test_plan.py", "tests/paste/test_drawn_plans.py")
 _INPUTS = ("tests/paste/test_inputs.py",)
 _NO_CHANNELS = "--deselect=tests/paste/test_apply.py::test_images_without_channels"  # indexes what is empty
 
+_LAWS = (
+    "tests/invariants/test_tiny_pastes.py",
+    "tests/invariants/test_breakers.py",
+    "tests/invariants/test_empty_premise.py",
+    "tests/invariants/test_expected.py",
+    "tests/invariants/test_metamorphic.py",
+    "tests/invariants/test_no_audit.py",
+    "tests/invariants/test_not_made_worse.py",
+    "tests/invariants/test_averted_normals.py",
+    "tests/invariants/test_registry.py",
+    "tests/invariants/test_report.py",
+    "--deselect=tests/invariants/test_expected.py::test_reference_agrees_on_drawn_cases",
+)
+
 TARGETS: tuple[Target, ...] = (
     Target(
         "segpaste/paste/reference.py", (_HAND, _TINY, *_INPUTS, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
@@ -87,5 +101,30 @@ TARGETS: tuple[Target, ...] = (
     Target("segpaste/paste/graph.py", (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")),
     Target(
         "segpaste/paste/graph_warp.py", (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
+    ),
+    *(
+        Target(f"segpaste/invariants/{name}.py", _LAWS)
+        for name in (
+            "expected",
+            "warp",
+            "masks",
+            "bits",
+            "view",
+            "report",
+            "registry",
+            "check",
+            "paste_case",
+            "sample_case",
+            "paste_pixel_laws",
+            "paste_row_laws",
+            "sample_laws",
+            "padded_laws",
+            "audit_laws",
+            "averted",
+            "inferred",
+            "transforms",
+            "metamorphic_case",
+            "metamorphic_laws",
+        )
     ),
 )

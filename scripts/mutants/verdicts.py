@@ -102,28 +102,31 @@ class Rule:
         name: what the entries refer to.
         verdict: ``equivalent``, or ``open``.
         reason: why.
-        before, after: regular expressions; both must be found.
-        function: regular expression that the function's name must match; all by default.
+        before: regular expression for what the mutation takes away ...
+        after: ... and for what stands in its place; the rest of the lines must be the same.
+        function: regular expression that the function's name must match as a whole; all by default.
         module: the same for the module.
     """
 
     name: str
     verdict: str
     reason: str
-    before: str = ""
-    after: str = ""
-    function: str = ""
-    module: str = ""
+    before: str
+    after: str
+    function: str = ".*"
+    module: str = ".*"
 
     def covers(self, mutant: Mutant) -> bool:
         """Whether this is one of the class."""
-        pairs = (
-            (self.before, mutant.before),
-            (self.after, mutant.after),
-            (self.function, mutant.function),
-            (self.module, mutant.module),
-        )
-        return all(re.search(pattern, text) for pattern, text in pairs)
+        if not re.fullmatch(self.function, mutant.function) or not re.fullmatch(self.module, mutant.module):
+            return False
+        for found in re.finditer(self.before, mutant.before):
+            head, tail = mutant.before[: found.start()], mutant.before[found.end() :]
+            room = len(mutant.after) - len(head) - len(tail)
+            same = mutant.after.startswith(head) and mutant.after.endswith(tail) and room >= 0
+            if same and re.fullmatch(self.after, mutant.after[len(head) : len(head) + room]):
+                return True
+        return False
 
 
 def read_score() -> dict[str, Any]:

@@ -116,7 +116,7 @@ def run(target: Target, *, processes: int = 1) -> Run:
 
 
 def exit_codes(target: Target) -> dict[str, int | None]:
-    """mutmut's result by mutant; empty where it has not run."""
+    """The result of each mutant, as mutmut codes it; empty where it has not run."""
     meta = folder_of(target) / "mutants" / f"{target.module}.meta"
     return json.loads(meta.read_text())["exit_code_by_key"] if meta.exists() else {}
 

@@ -205,10 +205,10 @@ def test_draws_are_uniform():
 )
 def test_refuses_what_does_not_fit(change, message):
     one = view(rows=ONE_ROW)
-    source = batch_of(one, one) if change.pop("source", False) else one
-    seeds = change.pop("seeds", torch.tensor([1]))
+    source = batch_of(one, one) if "source" in change else one
+    seeds = change.get("seeds", torch.tensor([1]))
     with pytest.raises(ValueError, match=message):
-        draw_plan(one, source, seeds, placed(), **change)
+        draw_plan(one, source, seeds, placed(), source_idx=change.get("source_idx"))
 
 
 def aligned(patch: int, **placement: Any) -> BatchCopyPasteConfig:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segpaste.paste import apply_reference, apply_with_audit
-from segpaste.paste.reference import assert_bijection, sample_axis
+from segpaste.paste.reference import assert_bijection, run_reference, sample_axis
 from segpaste.paste.rng import philox4x32
 from segpaste.testing.parity import assert_same_bits
 from segpaste.types import (
@@ -97,6 +97,28 @@ def test_uint8_image_rounds_half_up():
     assert out["images"][0].tolist() == [[2, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]
     assert out["instance_masks"][0].tolist() == (grid("11..\n11..\n....\n....") > 0).tolist()
     assert out["boxes"][0].tolist() == [0, 0, 2, 2]
+
+
+def test_uint8_image_just_below_a_half_rounds_down():
+    # step 66048: at x = 0, v = 512, so the second tap weighs 1 of 256, along x and along y:
+    # weights 255 * 255, 255, 255, 1. Over 0, 64, 64, 127: 255 * 128 + 127 = 32767, and
+    # (32767 + 32768) >> 16 = 0; one more and it would be 1.
+    image = torch.zeros((1, 4, 4), dtype=torch.uint8)
+    image[0, :2, :2] = torch.tensor([[0, 64], [64, 127]])
+    source = view(rows={0: (1, 0, ALL)}, image=image)
+    assert paste(view(rows={}), source, plan(step=66048))[0]["images"][0, 0, 0] == 0
+    image[0, 1, 1] = 128
+    assert paste(view(rows={}), source, plan(step=66048))[0]["images"][0, 0, 0] == 1
+
+
+def test_a_term_of_weight_zero_is_positive_zero():
+    # step 21846 (scale 3): at 1, v = 2: weights 256 and 0; at 0, v = -43690 mod 2**17 = 87382:
+    # weights 86 and 170. Pixel (1, 0) adds two terms of -0 and two of weight 0, +0 by definition;
+    # pixel (1, 1) is one tap alone and keeps its sign.
+    image = torch.full((1, 4, 4), -0.0)
+    target = view(rows={}, image=torch.ones((1, 4, 4)))
+    out, _ = paste(target, view(rows={0: (1, 0, ALL)}, image=image), plan(step=21846))
+    assert torch.signbit(out["images"][0, 1, :2]).tolist() == [False, True]
 
 
 def test_float_image_at_scale_one_keeps_the_bits_of_negative_zero():
@@ -198,6 +220,29 @@ def test_normals_that_cancel_take_the_nearest():
     assert out["normals"][:, 0, 1].tolist() == [0.0, 0.0, 0.0]
 
 
+def test_a_zero_component_of_a_normal_is_positive_and_the_shortest_normal_is_one():
+    # q = rint(2**-25 * 65536 * 512) = 1, a vector of length 1 already.
+    tiny = (2.0**-25, -0.0, 0.0)
+    down = (-0.0, 0.0, -1.0)
+    source = view(rows={0: (1, 0, ALL)}, normals=normals(tiny, down, down, down))
+    out, _ = paste(view(rows={}, normals=normals(*[(1, 0, 0)] * 4)), source)
+    assert out["normals"][:, 0, 0].tolist() == [1.0, 0.0, 0.0]
+    assert out["normals"][:, 0, 1].tolist() == [0.0, 0.0, -1.0]
+    assert torch.signbit(out["normals"][:, 0]).tolist() == [[False] * 4] * 2 + [[False, True, True, True]]
+
+
+def test_normals_that_cancel_at_one_place_take_the_nearest_there_alone():
+    # Scale 1/2: columns 0 and 1 cancel, the nearest is column 1; columns 2 and 3 agree.
+    one, other = (0.1, 0.2, -0.97), (0.0, 0.6, -0.8)
+    source = view(rows={0: (1, 0, ALL)}, normals=normals(tuple(-v for v in one), one, other, other))
+    out, _ = paste(view(rows={}, normals=normals(*[(0, 0, -1)] * 4)), source, plan(step=131072))
+    for column, vector in enumerate((one, other)):
+        q = [round(v * 2**25) for v in torch.tensor(vector).tolist()]
+        length = (float(q[0]) ** 2 + float(q[1]) ** 2 + float(q[2]) ** 2) ** 0.5
+        expected = torch.tensor([v / length for v in q], dtype=torch.float64).float()
+        assert torch.equal(out["normals"][:, 0, column], expected)
+
+
 # 4.4 and 4.5: gate and winner
 
 
@@ -237,6 +282,16 @@ def test_later_rows_win_unless_a_class_has_priority():
     assert out["instance_masks"].sum(dim=(1, 2)).tolist() == [2, 8, 0, 0]
     out, _ = paste(view(rows={}), source, config=panoptic_config(class_priority={1: 5}))
     assert out["instance_masks"].sum(dim=(1, 2)).tolist() == [8, 2, 0, 0]
+
+
+def test_a_class_without_an_entry_has_priority_zero():
+    source = view(rows={0: (1, 0, LEFT), 1: (2, 1, "111.\n111.\n....\n....")})
+    # 1 beats 0, -1 does not; 0 is equal, so that the later row wins.
+    for priority, kept in ((1, 8), (0, 4), (-1, 4)):
+        out, _ = paste(view(rows={}), source, config=panoptic_config(class_priority={1: priority}))
+        assert out["instance_masks"][0].sum() == kept
+    out, _ = paste(view(rows={}), source, config=panoptic_config(class_priority={2: -1}))
+    assert out["instance_masks"][0].sum() == 8
 
 
 # 4.1: the paste list
@@ -292,6 +347,20 @@ def test_stuff_thresholds_are_strict():
     assert audit.paste_union.sum() == 0
 
 
+def test_a_stuff_class_may_vanish_where_nothing_forbids_it():
+    _, audit = stuff_scene(tau_stuff_frac=0.0)
+    assert audit.paste_union.sum() == 9
+
+
+@pytest.mark.parametrize(("tau", "reverted"), [(43690, False), (43691, True)])
+def test_the_smallest_step_of_a_stuff_fraction_decides(tau, reverted):
+    # Two of three pixels are left: 2 * 65536 = 131072, against 3 * 43690 = 131070 and 3 * 43691 = 131073.
+    target = view(rows={}, semantic_maps="9998\n" + "8888\n" * 3)
+    source = view(rows={0: (1, 0, "1...\n....\n....\n....")}, semantic_maps="1888\n" + "8888\n" * 3)
+    _, audit = paste(target, source, config=panoptic_config(tau_stuff_frac=tau / 65536))
+    assert audit.paste_union.sum() == (0 if reverted else 1)
+
+
 def test_stuff_policy_ignore_turns_the_rest_into_void():
     out, audit = stuff_scene(stuff_policy="ignore", stuff_min_area={9: 8})
     assert audit.paste_union.sum() == 9
@@ -341,6 +410,15 @@ def test_drop_thresholds_are_strict(change, dropped):
     assert bool(out["instance_valid"][0]) is not dropped
 
 
+@pytest.mark.parametrize(("fraction", "dropped"), [(43690, False), (43691, True)])
+def test_the_smallest_step_of_a_residual_fraction_decides(fraction, dropped):
+    # As for stuff: two of three pixels are left.
+    target = view(rows={0: (2, 9, ".111\n....\n....\n....")})
+    config = BatchCopyPasteConfig(min_residual_area_frac=fraction / 65536)
+    out, _ = paste(target, view(rows={0: (1, 0, LEFT)}), config=config)
+    assert bool(out["instance_valid"][0]) is not dropped
+
+
 def test_untouched_rows_keep_even_a_loose_box():
     target = view(rows={0: (2, 9, "...1\n....\n....\n....")})
     target.boxes[0, 0] = torch.tensor([0.0, 0.0, 4.0, 4.0])
@@ -373,6 +451,21 @@ def test_fresh_ids_exceed_the_whole_panoptic_map():
     assert out["instance_ids"].tolist() == [8, 0, 0, 0]
     empty = view(rows={}, semantic_maps="8888\n" * 4, panoptic_maps=NONE)
     assert paste(empty, source)[0]["instance_ids"].tolist() == [1, 0, 0, 0]
+
+
+def test_fresh_ids_exceed_those_of_rows_that_the_panoptic_map_does_not_show():
+    target = view(rows={1: (1, 9, NONE)}, semantic_maps="8888\n" * 4, panoptic_maps="7...\n....\n....\n....")
+    source = view(rows={0: (1, 1, LEFT)}, semantic_maps="1188\n" * 4, panoptic_maps=LEFT)
+    assert paste(target, source)[0]["instance_ids"].tolist() == [10, 9, 0, 0]
+
+
+def test_under_a_panoptic_map_the_semantic_label_is_that_of_the_row():
+    target = view(rows={}, semantic_maps="8888\n" * 4, panoptic_maps=NONE)
+    source = view(rows={0: (1, 1, LEFT)}, semantic_maps="2988\n" * 4, panoptic_maps=LEFT)
+    assert paste(target, source)[0]["semantic_maps"].tolist() == [[1, 1, 8, 8]] * 4
+    # Without one it is what the source shows there.
+    target, source = (replace(v, panoptic_maps=None) for v in (target, source))
+    assert paste(target, source)[0]["semantic_maps"].tolist() == [[2, 9, 8, 8]] * 4
 
 
 # 4.11: edge cases
@@ -459,8 +552,9 @@ def test_bijection_is_checked_on_request():
     assert out["instance_valid"][0]
     # Overlapping target masks, which only a batch that was never validated can hold.
     bad = view(rows={0: (1, 1, LEFT), 1: (1, 2, LEFT)}, semantic_maps="1188\n" * 4, panoptic_maps=LEFT)
-    with pytest.raises(RuntimeError, match="debug_assert_bijection: 8 pixels"):
-        paste(bad, source, plan(count=0), config)
+    for executor in ("reference", "rectangle", "graph"):
+        with pytest.raises(RuntimeError, match="debug_assert_bijection: 8 pixels"):
+            apply_with_audit(bad, source, plan(count=0), config, executor=executor)
     paste(bad, source, plan(count=0), panoptic_config())
     paste(view(rows={}), view(rows={0: (1, 0, LEFT)}), config=config)  # no panoptic map: nothing to check
 
@@ -470,3 +564,9 @@ def test_bijection_check_needs_masks():
 
     sample = _to_arrays(view(rows={0: (1, 0, LEFT)}))[0]
     assert_bijection(replace(sample, panoptic=np.zeros((4, 4), dtype=np.int64)))
+
+
+def test_no_audit_is_made_where_none_is_asked_for():
+    arguments = (view(rows={}), view(rows={0: (1, 0, LEFT)}), plan(), BatchCopyPasteConfig())
+    assert run_reference(*arguments, out=None, with_audit=False)[1] is None
+    assert run_reference(*arguments, out=None, with_audit=True)[1] is not None

@@ -78,6 +78,31 @@ def test_to_int64_keeps_the_bits():
         to_int64(2**64)
 
 
+@pytest.mark.parametrize("seed", [-(2**63) - 1, 2**64])
+def test_to_int64_refuses_what_has_more_bits(seed):
+    with pytest.raises(ValueError, match=f"^seed: got {seed}, expected -2\\*\\*63 <= seed < 2\\*\\*64$"):
+        to_int64(seed)
+    assert to_int64(-(2**63)) == -(2**63)
+
+
+@pytest.mark.parametrize("given", range(5))
+def test_words_by_tensors_are_the_words_by_the_loop(given, monkeypatch):
+    # One key and many counters, many keys and one counter, and both.
+    keys = torch.tensor([[0], [1], [-1], [2**63 - 1], [-(2**63)], [0x123456789ABCDEF]])
+    counters = (torch.tensor([0, 1, 2**16, 2**32 - 1]), 7, 2**32 - 1, torch.tensor(3))[:given]
+    for some in (keys, keys[5]):
+        loop = philox_words(some, *counters)
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.compiler, "is_compiling", lambda: True)
+            tensors = philox_words(some, *counters)
+        assert tensors.dtype == torch.int64
+        assert torch.equal(tensors, loop)
+
+
+def test_words_on_another_device_are_made_there():
+    assert philox_words(torch.zeros(3, dtype=torch.int64, device="meta"), 1).shape == (3, 4)
+
+
 def test_words_do_not_depend_on_the_batch():
     alone = philox_words(torch.tensor([123]), 5, 1)
     together = philox_words(torch.tensor([9, 123, -7]), 5, 1)
