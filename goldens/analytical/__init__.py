@@ -19,7 +19,7 @@ from segpaste.goldens.analytical import scaling as scaling
 from segpaste.goldens.analytical import stuff as stuff
 from segpaste.goldens.analytical.cases import WRITTEN, AnalyticalCase, PasteInputs, read_case
 
-__all__ = ["AnalyticalCase", "PasteInputs", "analytical_cases", "read_case"]
+__all__ = ["AnalyticalCase", "PasteInputs", "analytical_cases", "case_names", "read_case"]
 
 
 def analytical_cases() -> list[AnalyticalCase]:
@@ -30,3 +30,8 @@ def analytical_cases() -> list[AnalyticalCase]:
     equals ``case.expected`` in every bit of every field.
     """
     return [read_case(name) for name in WRITTEN]
+
+
+def case_names() -> list[str]:
+    """The names of all cases, ``subject.what_is_shown``; :func:`read_case` reads one."""
+    return list(WRITTEN)
