@@ -36,6 +36,15 @@ class Failures:
         self.any |= report.failed
 
 
+class Forgetful:
+    """A plugin without which only the first test to call a caching function would be known to reach it."""
+
+    def pytest_runtest_setup(self) -> None:
+        """Called before every test."""
+        for forget in remembered():
+            forget()
+
+
 class OneSession:
     """A session that has collected and is kept open.
 
@@ -84,6 +93,7 @@ def remembered() -> list[Callable[[], None]]:
 def _install() -> None:
     sessions: list[OneSession] = []
     start, run_tests, run_stats = ForkRunner.startup, PytestRunner.run_tests, PytestRunner.run_stats
+    execute = PytestRunner.execute_pytest
 
     def startup(self: ForkRunner) -> None:
         with change_cwd("mutants"):
@@ -106,7 +116,12 @@ def _install() -> None:
         set_mutant_under_test("stats")
         return failed or run_stats(self, tests=tests)
 
+    def execute_forgetfully(self: PytestRunner, params: list[str], **options: Any) -> int:
+        plugins = [*options.pop("plugins", []), Forgetful()]
+        return execute(self, params, plugins=plugins, **options)
+
     changed: list[tuple[Any, str, Any]] = [
+        (PytestRunner, "execute_pytest", execute_forgetfully),
         (ForkRunner, "startup", startup),
         (PytestRunner, "run_tests", run),
         (PytestRunner, "run_stats", measure),

@@ -84,7 +84,7 @@ TARGETS: tuple[Target, ...] = (
     Target("segpaste/paste/plan.py", _PLAN),
     Target("segpaste/paste/rng.py", _RNG),
     Target("segpaste/paste/rng_kernels.py", _RNG, jit=False),
-    Target("segpaste/paste/inputs.py", (*_INPUTS, _APPLY, _SLOW_APPLY, *_LOOPS)),
+    Target("segpaste/paste/inputs.py", (*_INPUTS, _APPLY, _SLOW_APPLY, *_LOOPS, _HAND, "-k", "not graph")),
     Target("segpaste/paste/settings.py", (*_PLAN, _TINY, *_GRAPH, "-k", "not rectangle")),
     Target("segpaste/paste/spans.py", (*_LOOPS, *_PLAN)),
     Target("segpaste/paste/span_kernels.py", _LOOPS, jit=False),

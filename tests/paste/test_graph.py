@@ -35,6 +35,8 @@ from segpaste.types import (
     PastePlan,
     modality_set_name,
 )
+from tests.parity.drawn import KINDS
+from tests.parity.test_tiny_pastes import tiny_pastes
 from tests.paste.samples import plan, view
 
 FULL = "1111\n1111\n1111\n1111"
@@ -70,6 +72,30 @@ def test_the_bits_are_the_references(case: PasteCase) -> None:
     assert_same_bits(expected, actual, audits=(told, audit), case=case, names=("reference", "graph"))
     assert audit.config is case.config
     assert all(value.is_contiguous() for value in actual.tensors().values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_is_made_on_the_device_of_the_batch(kind: str) -> None:
+    """On the device that holds shapes alone a tensor made elsewhere cannot be mixed in."""
+    for case in tiny_pastes(kind)[:6]:
+        target, source = case.target.to("meta"), case.source.to("meta")
+        drawn = case.plan.to("meta")
+        config = case.config
+        if config.panoptic is not None:  # the assertion reads values
+            panoptic = config.panoptic.model_copy(update={"debug_assert_bijection": False})
+            config = config.model_copy(update={"panoptic": panoptic})
+        out, audit = apply_with_audit(target, source, drawn, config, executor="graph")
+        like, told = apply_with_audit(case.target, case.source, case.plan, config, executor="graph")
+        for got, wanted in ((out.tensors(), like.tensors()), (vars_of(audit), vars_of(told))):
+            assert got.keys() == wanted.keys()
+            for name, value in got.items():
+                assert value.device.type == "meta", name
+                assert (value.shape, value.dtype) == (wanted[name].shape, wanted[name].dtype), name
+
+
+def vars_of(audit: BatchAuditPacket) -> dict[str, torch.Tensor]:
+    values = {name: getattr(audit, name) for name in BatchAuditPacket.__dataclass_fields__}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
 
 
 def two_rows(image: torch.Tensor | None = None, **maps: Any) -> PaddedBatchedDenseSample:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from segpaste.paste import apply_reference
+from segpaste.paste.inputs import _overlaps_itself, _stretch, check_out, check_views
 from segpaste.types import BatchCopyPasteConfig, PanopticPasteConfig, PanopticSchemaSpec
 from tests.paste.samples import plan, view
 
@@ -40,7 +41,7 @@ REFUSED = [
         view(**DEPTH),
         plan(),
         PLAIN,
-        "target: got modalities depth, expected image alone or one of",
+        "target: got modalities depth, expected image alone or one of instance, instance.normals, instance.depth, ",
     ),
     (
         view(rows=ROWS),
@@ -96,7 +97,7 @@ REFUSED = [
         view(rows=ROWS),
         plan(),
         PLAIN,
-        "target.instance_ids: got 2147483644 with K = 4",
+        r"^target.instance_ids: got 2147483644 with K = 4, expected the largest id plus K below 2\*\*31$",
     ),
     (
         view(rows=ROWS),
@@ -124,7 +125,14 @@ REFUSED = [
         replace(view(semantic_maps=LEFT), instance_valid=torch.tensor([[True, False, False, False]])),
         plan(),
         PLAIN,
-        "source.boxes: got rows without instance_masks beside semantic_maps",
+        "^source.boxes: got rows without instance_masks beside semantic_maps, expected masks for them or no rows$",
+    ),
+    (
+        replace(view(semantic_maps=LEFT), instance_valid=torch.tensor([[True, False, False, False]])),
+        view(semantic_maps=LEFT),
+        plan(),
+        PLAIN,
+        "^target.boxes: got rows without",
     ),
 ]
 
@@ -133,6 +141,108 @@ REFUSED = [
 def test_refused_before_anything_is_computed(target, source, drawn, config, message):
     with pytest.raises(ValueError, match=message):
         apply_reference(target, source, drawn, config)
+
+
+def test_what_is_legal_is_let_through():
+    check_views(view(slots=2), view(slots=2), PLAIN)  # image alone
+    boxes = replace(view(slots=1), instance_valid=torch.ones((1, 1), dtype=torch.bool))
+    check_views(boxes, boxes, PLAIN)
+    full = view(rows=ROWS)
+    check_views(full, full, with_schema({1: "thing"}, limit=4))  # K is at most the limit
+    check_views(view(rows={}), view(rows={}), with_schema({}))
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "overlaps"),
+    [
+        ((4, 4), (4, 1), False),
+        ((4, 4), (1, 4), False),
+        ((2,), (0,), True),
+        ((1, 2), (0, 1), False),  # a dimension of one element is never stepped along
+        ((2, 2), (2, 1), False),
+        ((2, 3), (2, 1), True),  # rows of three elements, two apart
+        ((2, 3), (3, 1), False),
+        ((3, 2), (2, 3), True),  # 0, 2, 4 and 3, 5, 7 do not meet, but neither lies past the other
+        ((2, 2, 2), (1, 2, 3), True),  # 1 + 2 = 3
+        ((2, 2, 2), (1, 2, 4), False),
+    ],
+)
+def test_whether_two_elements_may_share_memory(shape, strides, overlaps):
+    assert _overlaps_itself(torch.as_strided(torch.zeros(64), shape, strides)) is overlaps
+
+
+def test_the_stretch_of_memory_that_a_tensor_lies_in():
+    memory = torch.zeros(60, dtype=torch.int64)
+    begin = memory.data_ptr()
+    assert _stretch(memory) == (begin, begin + 480)
+    assert _stretch(memory[3:7]) == (begin + 24, begin + 56)
+    empty = _stretch(memory[:0])
+    assert empty[0] == empty[1]
+    # Elements 5, 8, 11: the last ends at 12.
+    assert _stretch(memory[5:12:3]) == (begin + 40, begin + 96)
+    # Rows of 10: the last element is 2 * 10 + 3 * 2 = 26.
+    assert _stretch(memory.view(6, 10)[:3, :8:2]) == (begin, begin + 27 * 8)
+
+
+def image_at(memory: torch.Tensor, begin: int) -> Any:
+    return memory[begin : begin + 16].view(1, 1, 4, 4)
+
+
+def test_memory_of_out():
+    memory = torch.zeros(128, dtype=torch.uint8)
+    scene = view(rows=ROWS)
+    fresh = replace(scene, **{n: v.clone() for n, v in scene.tensors().items()})
+
+    def refused(out: int, target: int, source: int | None = None) -> str | None:
+        mine = replace(fresh, images=image_at(memory, out))
+        given = replace(scene, images=image_at(memory, target))
+        other = given if source is None else replace(view(rows=ROWS), images=image_at(memory, source))
+        try:
+            check_out(mine, given, other)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def meets(other: str) -> str:
+        return f"out.images: got the memory of {other}.images, expected memory of its own"
+
+    assert refused(16, 0) is None  # side by side
+    assert refused(0, 16) is None
+    assert refused(15, 0) == meets("target")
+    assert refused(0, 15) == meets("target")
+    assert refused(64, 0, 60) == meets("source")
+    assert refused(8, 0, 4) in (meets("target"), meets("source"))
+    assert refused(16, 0, 0) is None  # inputs may share
+    assert refused(15, 0, 0) == meets("target")  # the first of two that lie there alike
+    # A short input inside of a long one does not hide the long one's end.
+    long = replace(scene, images=memory[:64].view(1, 4, 4, 4))
+    inner = replace(long, images=torch.zeros((1, 4, 4, 4), dtype=torch.uint8), labels=scene.labels.clone())
+    labels = memory[8:40].view(torch.int64).view(1, 4)
+    inner = replace(inner, labels=labels)
+    mine = replace(fresh, images=memory[48:112].view(1, 4, 4, 4))
+    with pytest.raises(ValueError, match="out.images: got the memory of target.images"):
+        check_out(mine, long, inner)
+
+
+def test_fields_without_elements_lie_nowhere():
+    none = view(slots=0, rows={})
+    with pytest.raises(ValueError, match="out.images: got the memory of target.images"):
+        check_out(replace(none, boxes=none.boxes.clone()), none, none)
+    check_out(replace(none, images=torch.zeros((1, 1, 4, 4), dtype=torch.uint8)), none, none)  # pyright: ignore[reportArgumentType]
+
+
+def test_out_of_another_kind_is_refused_and_of_another_layout_taken():
+    scene = view(rows=ROWS, **DEPTH, **CAMERA)
+    fresh = replace(scene, **{n: v.clone() for n, v in scene.tensors().items()})
+    expected = "^out.metric_depth: got True, expected False$"
+    with pytest.raises(ValueError, match=expected):
+        check_out(replace(fresh, metric_depth=True), scene, scene)
+    floats = replace(fresh, images=torch.zeros((1, 1, 4, 4)))  # pyright: ignore[reportArgumentType]
+    expected = "^out.images: got torch.float32 on cpu, expected torch.uint8 on cpu$"
+    with pytest.raises(ValueError, match=expected):
+        check_out(floats, scene, scene)
+    turned = replace(fresh, images=torch.zeros((1, 1, 4, 4), dtype=torch.uint8).transpose(2, 3))  # pyright: ignore[reportArgumentType]
+    check_out(turned, scene, scene)
 
 
 def test_other_devices_are_refused():

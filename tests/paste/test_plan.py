@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from segpaste.paste import apply_reference, draw_plan, eligible_slots
 from segpaste.paste.plan import _draw_step, _draw_words
+from segpaste.paste.rng import philox4x32
 from segpaste.types import (
     BatchCopyPasteConfig,
     BatchedPlacementConfig,
@@ -154,6 +155,59 @@ def test_a_batch_without_rows_gets_the_identity_grid():
     assert len(set(drawn.mix_key.tolist())) == 2
 
 
+def test_a_source_without_slots_has_nothing_to_place():
+    target, source = view(rows=ONE_ROW), view(rows={}, slots=0)
+    drawn = draw_plan(target, source, torch.tensor([3]), placed(), source_idx=torch.tensor([0]))
+    assert drawn.order.shape == (1, 0)
+    low, high = 65536 // 2, 65536 * 2
+    assert low <= drawn.step.item() <= high
+    # An empty group may be put anywhere on the canvas, its far edges included.
+    assert all(0 <= t <= 4 for t in drawn.translate[0].tolist())
+
+
+def test_a_source_of_one_slot_is_placed_by_its_box():
+    source = view(slots=1, rows={0: (1, 0, "....\n.111\n.111\n.111")})
+    config = placed(scale_range=(1.0, 1.0), hflip_probability=0.0)
+    seeds, rows = torch.arange(8), torch.zeros(8, dtype=torch.int64)
+    target = source.gather(torch.zeros(8, dtype=torch.int64))
+    target = replace(target, instance_valid=torch.zeros((8, 1), dtype=torch.bool))
+    drawn = draw_plan(target, source, seeds, config, source_idx=rows)
+    # A box of 3 x 3 at (1, 1) fits at 0 and 1: it moves by -1 or 0.
+    assert set(drawn.translate.flatten().tolist()) == {-1, 0}
+
+
+@pytest.mark.parametrize("masks", [True, False])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("slots", [0, 4])
+def test_a_plan_is_drawn_on_the_device_of_the_batch(masks, padded, slots):
+    one = view(slots=slots, rows={} if masks else None, semantic_maps="1...\n" * 4)
+    if padded:
+        one = replace(one, padding_mask=torch.zeros((1, 1, 4, 4), dtype=torch.bool))
+    batch = one.gather(torch.zeros(3, dtype=torch.int64)).to("meta")
+    schema = PanopticSchemaSpec(classes={1: "thing", 2: "stuff"})
+    config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=schema))
+    seeds = torch.zeros(3, dtype=torch.int64, device="meta")
+    for rows in (None, torch.zeros(3, dtype=torch.int64, device="meta")):
+        drawn = draw_plan(batch, batch, seeds, config, source_idx=rows)
+        for f in fields(PastePlan):
+            assert getattr(drawn, f.name).device.type == "meta", f.name
+    assert eligible_slots(batch, config).device.type == "meta"
+
+
+@pytest.mark.parametrize(("more", "paints"), [(0, False), (1, True)])
+def test_a_word_that_equals_the_threshold_says_no(more, paints):
+    # Block 0 of a seed: its third word decides on the flip, its fourth on whether to paste.
+    seed = 12345
+    _, _, flip, paste = philox4x32((0, 0, 0, 0), (seed, 0))
+    config = placed(
+        hflip_probability=(flip + more) / 2**32, paste_prob=(paste + more) / 2**32, k_range=(1, 1)
+    )
+    one = view(rows=ONE_ROW)
+    drawn = draw_plan(one, one, torch.tensor([seed]), config, source_idx=torch.tensor([0]))
+    assert drawn.hflip.item() is paints
+    assert drawn.count.item() == int(paints)
+
+
 def test_empty_batches_draw_empty_plans():
     empty = view(rows=ONE_ROW).gather(slice(0, 0))
     drawn = draw_plan(empty, empty, torch.zeros(0, dtype=torch.int64), placed())
@@ -200,7 +254,10 @@ def test_draws_are_uniform():
         ({"source_idx": torch.zeros(2, dtype=torch.int64)}, r"source_idx: got torch.int64 \[2\]"),
         ({"source_idx": torch.tensor([1])}, "source_idx: got 1, expected 0 or more and less than 1"),
         ({"source_idx": torch.tensor([-1])}, "source_idx: got -1, expected 0 or more"),
-        ({"source": True}, "source: got 2 samples, expected the target batch itself"),
+        (
+            {"source": True},
+            r"^source: got 2 samples, expected the target batch itself \(B = 1\) or an explicit source_idx$",
+        ),
     ],
 )
 def test_refuses_what_does_not_fit(change, message):
@@ -209,6 +266,13 @@ def test_refuses_what_does_not_fit(change, message):
     seeds = change.get("seeds", torch.tensor([1]))
     with pytest.raises(ValueError, match=message):
         draw_plan(one, source, seeds, placed(), source_idx=change.get("source_idx"))
+
+
+@pytest.mark.parametrize(("rows", "got"), [([-1, 5], -1), ([0, 5], 5), ([2, 1], 2)])
+def test_the_source_row_that_does_not_exist_is_named(rows, got):
+    two = batch_of(view(rows=ONE_ROW), view(rows=ONE_ROW))
+    with pytest.raises(ValueError, match=f"source_idx: got {got}, expected 0 or more and less than 2"):
+        draw_plan(two, two, torch.tensor([1, 2]), placed(), source_idx=torch.tensor(rows))
 
 
 def aligned(patch: int, **placement: Any) -> BatchCopyPasteConfig:
@@ -272,6 +336,16 @@ def test_aligned_places_are_uniform():
     hits = audit.paste_union.sum(dim=0)
     assert hits.nonzero().tolist() == [[y, x] for y in (0, 2) for x in (0, 2, 4)]
     assert chi_square(hits[::2, ::2].flatten().tolist(), [n / 6] * 6) < 20.6
+
+
+@pytest.mark.parametrize("size", [(4, 6), (6, 4)])
+def test_refuses_alignment_on_a_canvas_one_side_of_which_is_no_multiple(size):
+    height, width = size
+    row = "." * (width - 1) + "1"
+    one = view(height=height, width=width, rows={0: (1, 0, "\n".join([row] * height))})
+    expected = f"got a canvas of {height} x {width}, expected multiples of pad_to_multiple = 4"
+    with pytest.raises(ValueError, match=expected):
+        draw_plan(one, one, torch.tensor([1]), aligned(4))
 
 
 @pytest.mark.parametrize("patch", [3, 8])

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segpaste.paste import rng
 from segpaste.paste.rng import (
     derive_seed,
     philox4x32,
@@ -97,6 +98,16 @@ def test_words_by_tensors_are_the_words_by_the_loop(given, monkeypatch):
             tensors = philox_words(some, *counters)
         assert tensors.dtype == torch.int64
         assert torch.equal(tensors, loop)
+
+
+@pytest.mark.parametrize("compiling", [False, True])
+def test_the_loop_makes_the_words_on_the_cpu_unless_compiling(compiling, monkeypatch):
+    asked: list[int] = []
+    loop = rng._words_on_cpu
+    monkeypatch.setattr(rng, "_words_on_cpu", lambda key, counter: asked.append(1) or loop(key, counter))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    philox_words(torch.tensor([5]), 1)
+    assert len(asked) == (0 if compiling else 1)
 
 
 def test_words_on_another_device_are_made_there():
