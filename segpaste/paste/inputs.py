@@ -66,7 +66,7 @@ def check_plan(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSampl
     if plan.source_idx.device != target.images.device:
         raise ValueError(f"plan: got device {plan.source_idx.device}, expected {target.images.device}")
     if plan.batch_size and plan.source_idx.device.type == "cpu":
-        largest = int(plan.source_idx.max())
+        largest = max(plan.source_idx.tolist())  # a reduction of a few numbers takes torch longer
         if largest >= source.batch_size:
             raise ValueError(f"plan.source_idx: got {largest}, expected less than {source.batch_size}")
 
@@ -98,30 +98,45 @@ def check_out(
     for name, value in given.items():
         if not value.is_contiguous() and _overlaps_itself(value):
             raise ValueError(f"out.{name}: got strides {value.stride()}, expected memory for every element")
-    stretches = [(*_stretch(value), f"out.{name}", True) for name, value in given.items()]
-    stretches += [(*_stretch(value), f"target.{name}", False) for name, value in wanted.items()]
+    read = list(wanted.values())
     if source is not target:
-        stretches += [(*_stretch(v), f"source.{name}", False) for name, v in source.tensors().items()]
+        read += source.tensors().values()
     # Inputs may share memory with each other, an output with nothing.
-    read, written = (0, ""), (0, "")
-    for begin, end, name, is_output in sorted(stretches):
-        for reach, other in (written, read) if is_output else (written,):
-            if begin < reach and begin < end:
-                mine, theirs = (name, other) if is_output else (other, name)
-                raise ValueError(f"{mine}: got the memory of {theirs}, expected memory of its own")
-        if is_output:
-            written = max(written, (end, name))
-        else:
-            read = max(read, (end, name))
+    written_to, written, read_to, last_read = 0, -1, 0, -1
+    for begin, end, n in sorted((*_stretch(v), n) for n, v in enumerate([*given.values(), *read])):
+        if begin == end:
+            continue
+        is_output = n < len(given)
+        if begin < written_to:
+            raise ValueError(_shared(written, n, target, source, out))
+        if is_output and begin < read_to:
+            raise ValueError(_shared(n, last_read, target, source, out))
+        if not is_output and end > read_to:
+            read_to, last_read = end, n
+        if is_output and end > written_to:
+            written_to, written = end, n
+
+
+def _shared(
+    n: int,
+    other: int,
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample,
+    out: PaddedBatchedDenseSample,
+) -> str:
+    """The error for an output, the n-th of all fields, in the memory of another field."""
+    batches = {"out": out, "target": target, "source": source}
+    names = [f"{batch}.{name}" for batch, value in batches.items() for name in value.tensors()]
+    return f"{names[n]}: got the memory of {names[other]}, expected memory of its own"
 
 
 def _stretch(value: torch.Tensor) -> tuple[int, int]:
     """The addresses that a tensor's elements lie between."""
-    begin, size = value.data_ptr(), value.element_size()
+    begin = value.data_ptr()
     if value.is_contiguous() or not value.numel():
-        return begin, begin + value.numel() * size
+        return begin, begin + value.nbytes
     last = sum((n - 1) * stride for n, stride in zip(value.shape, value.stride(), strict=True))
-    return begin, begin + (last + 1) * size
+    return begin, begin + (last + 1) * value.element_size()
 
 
 def _overlaps_itself(value: torch.Tensor) -> bool:
@@ -184,8 +199,9 @@ def _check_ids(target: PaddedBatchedDenseSample) -> None:
     largest = -1
     for value in (target.instance_ids, target.panoptic_maps):
         if value is not None and value.numel():
-            # NumPy's max of a map takes a third of the time of torch's.
-            largest = max(largest, int(value.as_subclass(torch.Tensor).numpy().max()))
+            # Of NumPy's ways to the largest value the quickest, for a few ids as for a map.
+            values = value.as_subclass(torch.Tensor).numpy()
+            largest = max(largest, values.item(values.argmax()))
     if target.instance_ids is not None and largest + target.max_instances >= 2**31:
         raise ValueError(
             f"target.instance_ids: got {largest} with K = {target.max_instances}, "

@@ -30,7 +30,7 @@ from segpaste.types import (
 )
 
 _LARGEST_TABLE = 1 << 16  # labels below this are looked up in a table, others searched for
-_BYTES_PER_THREAD = 1 << 20  # less work than this is done before another thread has begun
+_BYTES_PER_THREAD = 1 << 22  # less work than this is done before another thread has begun
 
 
 def run_rectangle(
@@ -50,15 +50,10 @@ def run_rectangle(
     donated = given if source is target else source.tensors()
     buffers = {} if out is None else out.tensors()
     written = _copies(given, buffers)
-    audit = None
-    if (target.instance_masks is None and target.semantic_maps is None) or not target.batch_size:
-        if with_audit:
-            audit = _audit(target, source, plan, config, written, _no_audit(target, maps=True))
-    else:
-        told = _no_audit(target, maps=with_audit)
+    told = _to_tell(target) if with_audit else _nothing_to_tell()
+    if target.batch_size and not (target.instance_masks is None and target.semantic_maps is None):
         _paste(target, source, plan, config, given, donated, written, told)
-        if with_audit:
-            audit = _audit(target, source, plan, config, written, told)
+    audit = _audit(target, source, plan, config, written, told) if with_audit else None
     if out is None:
         out = PaddedBatchedDenseSample(**written, metric_depth=target.metric_depth)  # pyright: ignore[reportArgumentType]
     else:
@@ -188,7 +183,7 @@ def _nothing(dtype: type, ndim: int) -> np.ndarray:
 def _plan(
     plan: PastePlan, target: PaddedBatchedDenseSample, donors: kernels.View, config: BatchCopyPasteConfig
 ) -> kernels.Plan:
-    labels, start = np.empty(0, dtype=np.int64), np.zeros(target.batch_size + 1, dtype=np.int64)
+    labels = start = _nothing(np.int64, 1)
     source_idx = plan.source_idx.numpy()
     if target.instance_masks is None:
         taken = [
@@ -196,7 +191,7 @@ def _plan(
             for s, key in zip(source_idx, plan.mix_key, strict=True)
         ]
         labels = np.concatenate(taken)
-        start[1:] = np.cumsum([len(t) for t in taken])
+        start = np.cumsum([0, *map(len, taken)])
     return kernels.Plan(
         source_idx=np.ascontiguousarray(source_idx),
         step=plan.step.contiguous().numpy(),
@@ -251,18 +246,31 @@ def _rules(config: BatchCopyPasteConfig) -> kernels.Rules:
     )
 
 
-def _no_audit(target: PaddedBatchedDenseSample, *, maps: bool) -> kernels.Audit:
-    batch, (height, width) = target.batch_size, target.canvas_size
-
-    def of(dtype: type, wanted: bool) -> np.ndarray:
-        return np.zeros((batch, height, width), dtype) if wanted else _nothing(dtype, 3)
-
+def _to_tell(target: PaddedBatchedDenseSample) -> kernels.Audit:
+    """The audit of a batch that nothing has been pasted into."""
+    batch, canvas, rows = target.batch_size, target.canvas_size, target.labels.shape
+    nothing = _nothing_to_tell()
     return kernels.Audit(
-        union=of(np.uint8, maps),
-        row_source=np.full((batch, target.max_instances), -1, dtype=np.int64),
-        row_dropped=np.zeros((batch, target.max_instances), dtype=np.uint8),
-        semantic=of(np.int64, maps and target.semantic_maps is not None),
-        depth_valid=of(np.uint8, maps and target.depth is not None),
+        union=np.zeros((batch, *canvas), dtype=np.uint8),
+        row_source=np.full(rows, -1, dtype=np.int64),
+        row_dropped=np.zeros(rows, dtype=np.uint8),
+        semantic=nothing.semantic
+        if target.semantic_maps is None
+        else np.zeros((batch, *canvas), dtype=np.int64),
+        depth_valid=nothing.depth_valid
+        if target.depth is None
+        else np.zeros((batch, *canvas), dtype=np.uint8),
+    )
+
+
+@cache
+def _nothing_to_tell() -> kernels.Audit:
+    return kernels.Audit(
+        union=_nothing(np.uint8, 3),
+        row_source=_nothing(np.int64, 2),
+        row_dropped=_nothing(np.uint8, 2),
+        semantic=_nothing(np.int64, 3),
+        depth_valid=_nothing(np.uint8, 3),
     )
 
 
@@ -310,8 +318,9 @@ def _check_bijection(out: PaddedBatchedDenseSample, config: BatchCopyPasteConfig
 
 def _threads(view: kernels.View) -> Callable[[int, Callable[[int, int], None]], None]:
     """A loop over samples, in as many threads as torch may use and the work is worth."""
-    work = sum(array.nbytes for array in view)
-    wanted = min(torch.get_num_threads(), work // _BYTES_PER_THREAD)
+    wanted = torch.get_num_threads()
+    if wanted > 1:
+        wanted = min(wanted, sum(array.nbytes for array in view) // _BYTES_PER_THREAD)
 
     def each(samples: int, run: Callable[[int, int], None]) -> None:
         threads = min(wanted, samples)

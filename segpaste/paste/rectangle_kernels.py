@@ -74,7 +74,7 @@ class Rules(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """What is told of the paste; the maps are of size 0 where nobody asks."""
+    """What is told of the paste; arrays of size 0 where nobody asks."""
 
     union: np.ndarray  # [B, H, W] uint8
     row_source: np.ndarray  # [B, K] int64
@@ -403,12 +403,16 @@ def sort_by_priority(priority, n_list, sequence):
 
 @compiled
 def take_mask(mask, rect, n, rows, cols, winner):
-    near_y, near_x = rows.near, cols.near
+    mine, near_y, near_x = np.int32(n), rows.near, cols.near
+    seen = np.empty(winner.shape[1], dtype=np.uint8)
+    left, right = np.uint64(rect[1]), np.uint64(rect[3])
     for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
         source_y = near_y[y]
-        for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
-            if mask[source_y, near_x[x]]:
-                winner[y, x] = n
+        for x in range(left, right):
+            seen[x] = mask[source_y, near_x[x]]
+        for x in range(left, right):
+            before = winner[y, x]
+            winner[y, x] = mine if seen[x] != 0 else before
 
 
 @compiled
@@ -606,45 +610,38 @@ def mark_union(rect, n, winner, union):
 def paint_bytes(source, out, rect, n, rows, cols, winner):
     """4.3 for uint8: integers, so that the order of the sum is free.
 
-    Along x once per source row, which neighbouring target rows share; along y for a whole
-    row at once.
+    Along y first, over neighbours in memory, then along x; in each row only from the first
+    to the last pixel that row ``n`` won. Three loops and not one: the first and the last
+    are vectorised, which the second cannot be.
     """
-    left, right, mine = np.uint64(rect[1]), np.uint64(rect[3]), np.int32(n)
-    channels = np.uint64(source.shape[0])
-    blended = np.empty((2, source.shape[0], winner.shape[1]), dtype=np.int32)
-    upper, lower = np.uint64(0), np.uint64(1)
-    upper_row, lower_row = np.int64(-1), np.int64(-1)
-    row_first, row_second, row_weight = rows.first, rows.second, rows.weight
-    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
-        y0, y1 = np.int64(row_first[y]), np.int64(row_second[y])
-        if y0 == lower_row:
-            upper, lower = lower, upper
-            upper_row, lower_row = lower_row, upper_row
-        if y0 != upper_row:
-            upper_row = y0
-            blend_along_x(source, row_first[y], left, right, cols, upper, blended)
-        if y1 != lower_row:
-            lower_row = y1
-            blend_along_x(source, row_second[y], left, right, cols, lower, blended)
-        w1 = np.int32(row_weight[y])
-        w0 = np.int32(256) - w1
-        for c in range(channels):
-            for x in range(left, right):
-                total = blended[upper, c, x] * w0 + blended[lower, c, x] * w1 + np.int32(32768)
-                value = np.uint8(total >> np.int32(16))
-                out[c, y, x] = value if winner[y, x] == mine else out[c, y, x]
-
-
-@compiled
-def blend_along_x(source, y, left, right, cols, line, blended):
+    mine = np.int32(n)
+    blended = np.empty(winner.shape[1], dtype=np.int32)
+    total = np.empty(winner.shape[1], dtype=np.int32)
     first, second, weight = cols.first, cols.second, cols.weight
-    for c in range(np.uint64(source.shape[0])):
-        for x in range(left, right):
-            w1 = weight[x]
-            w0 = np.int32(256) - w1
-            blended[line, c, x] = (
-                np.int32(source[c, y, first[x]]) * w0 + np.int32(source[c, y, second[x]]) * w1
-            )
+    for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
+        left, right = np.uint64(rect[1]), np.uint64(rect[3])
+        while left < right and winner[y, left] != mine:
+            left += np.uint64(1)
+        if left == right:
+            continue
+        while winner[y, right - np.uint64(1)] != mine:
+            right -= np.uint64(1)
+        last = right - np.uint64(1)
+        begin = np.uint64(min(min(first[left], second[left]), min(first[last], second[last])))
+        end = np.uint64(max(max(first[left], second[left]), max(first[last], second[last]))) + np.uint64(1)
+        y0, y1, w1 = rows.first[y], rows.second[y], rows.weight[y]
+        w0 = np.int32(256) - w1
+        for c in range(np.uint64(source.shape[0])):
+            for x in range(begin, end):
+                blended[x] = np.int32(source[c, y0, x]) * w0 + np.int32(source[c, y1, x]) * w1
+            for x in range(left, right):
+                one = blended[first[x]]
+                total[x] = one * 256 + (blended[second[x]] - one) * weight[x] + 32768
+            for x in range(left, right):
+                # Unsigned 32-bit numbers shift several to a register; and what was there is
+                # read in any case, as a load under a condition is not vectorised.
+                value, before = np.uint8(np.uint32(total[x]) >> np.uint32(16)), out[c, y, x]
+                out[c, y, x] = value if winner[y, x] == mine else before
 
 
 @compiled(inline=True)
@@ -799,7 +796,8 @@ def update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, o
             continue
         if kept < rules.min_area or kept * 65536 < rules.residual_q16 * former:
             drop_row(b, i, top, left, bottom, right, kept, rules, out)
-            audit.row_dropped[b, i] = 1
+            if audit.row_dropped.size:
+                audit.row_dropped[b, i] = 1
         else:
             low, high = extent_of(marks)
             out.boxes[b, i, 0], out.boxes[b, i, 1] = left + low, first
@@ -855,7 +853,8 @@ def fill_slots(b, s, target, source, slots, n_list, areas, rects, highest, winne
         out.labels[b, slot] = source.labels[s, slots[n]]
         out.valid[b, slot] = 1
         out.ids[b, slot] = fresh
-        audit.row_source[b, slot] = slots[n]
+        if audit.row_source.size:
+            audit.row_source[b, slot] = slots[n]
 
 
 @compiled
@@ -863,4 +862,5 @@ def write_id(panoptic, rect, n, fresh, winner):
     mine = np.int32(n)
     for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
         for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
-            panoptic[y, x] = fresh if winner[y, x] == mine else panoptic[y, x]
+            before = panoptic[y, x]  # read whatever comes of it: a load under a condition is not vectorised
+            panoptic[y, x] = fresh if winner[y, x] == mine else before

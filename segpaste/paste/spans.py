@@ -36,5 +36,7 @@ def mask_spans(masks: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 def words_of(masks: np.ndarray) -> np.ndarray:
     """Masks ``[B, K, H, W]`` uint8 as words of eight pixels, where the width allows it."""
-    aligned = masks.shape[3] % 8 == 0 and masks.ctypes.data % 8 == 0
-    return masks.view(np.uint64) if aligned and masks.size else masks
+    if masks.shape[3] % 8 or not masks.size:
+        return masks
+    words = masks.view(np.uint64)
+    return words if words.flags.aligned else masks
