@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 
 from segpaste.invariants.bits import pixels_differ, same
@@ -16,16 +18,25 @@ from segpaste.invariants.report import (
     not_decidable,
     violated,
 )
+from segpaste.types import PastePlan
 
 
 @register("audit.plan_fits", "paste")
 def plan_fits(case: PasteCase) -> Finding:
-    """The audit's plan and configuration can be applied to this target and this source.
+    """The audit's plan and configuration are those given, and apply to this target and this source.
 
     In the wild: an audit of the previous batch; metric and relative depth mixed.
     """
     if case.plan is None or case.config is None:
         return not_applicable("the audit has no plan and configuration")
+    audit = case.audit
+    if audit is not None:
+        if None not in (audit.config, case.given_config) and audit.config != case.given_config:
+            return violated("the audit's configuration is not the one that was given")
+        if audit.plan is not None and case.given_plan is not None:
+            wrong = _unlike(audit.plan, case.given_plan)
+            if wrong:
+                return violated(f"the audit's plan is not the one that was given: {wrong}")
     if case.given_source is None:
         return case.undecided()
     return violated(case.misfit) if case.misfit else HELD
@@ -119,3 +130,12 @@ def warped_is_true(case: PasteCase) -> Finding:
         if not same(intrinsics[0], want_camera):
             return violated(f"source_intrinsics {intrinsics[0].tolist()}, expected {list(source.intrinsics)}")
     return case.if_pasted(HELD)
+
+
+def _unlike(told: PastePlan, given: PastePlan) -> str:
+    """The first field in which two plans differ, and how; empty if they do not."""
+    for field in fields(PastePlan):
+        mine, theirs = getattr(told, field.name), getattr(given, field.name)
+        if not same(mine, theirs):
+            return f"{field.name} {mine.tolist()}, expected {theirs.tolist()}"
+    return ""

@@ -9,7 +9,14 @@ from segpaste.invariants.paste_case import PasteCase
 from segpaste.invariants.registry import Law, laws
 from segpaste.invariants.report import InvariantReport, InvariantViolation
 from segpaste.invariants.sample_case import SampleCase
-from segpaste.types import BatchAuditPacket, DenseSample, PaddedBatchedDenseSample, PanopticSchema
+from segpaste.types import (
+    BatchAuditPacket,
+    BatchCopyPasteConfig,
+    DenseSample,
+    PaddedBatchedDenseSample,
+    PanopticSchema,
+    PastePlan,
+)
 
 
 def check_sample(
@@ -66,6 +73,8 @@ def check_paste(
     *,
     source: DenseSample | PaddedBatchedDenseSample | None = None,
     schema: PanopticSchema | None = None,
+    plan: PastePlan | None = None,
+    config: BatchCopyPasteConfig | None = None,
     only: str = "*",
     index: int | None = None,
 ) -> list[InvariantReport]:
@@ -81,14 +90,16 @@ def check_paste(
         audit: what the augmentation says of it, B = 1, if it says anything.
         source: the very sample pasted from (the plan's ``source_idx`` is not used); row n
             of a ``DenseSample`` is slot n of the plan.
-        schema: the class table; by default that of the audit's configuration.
+        schema: the class table; by default that of the configuration.
+        plan: the plan that the paste was given, B = 1; by default the audit's is believed.
+        config: the configuration that it was given; by default the audit's is believed.
         only: glob of law names.
         index: index of the sample in its batch, for the reports.
 
     Returns:
         One report per law, ordered by name.
     """
-    case = PasteCase(before, after, audit, source, schema)
+    case = PasteCase(before, after, audit, source, schema, plan, config)
     modalities = before.active_modalities() & after.active_modalities()
     chosen = laws("paste", only)
     if before.canvas_size != after.canvas_size:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ from segpaste.invariants.transforms import (
     mirrored,
     relabelled,
     relabelled_config,
+    transposed,
+    transposed_sample,
     with_fields,
     with_longer_order,
     with_more_slots,
@@ -43,6 +46,7 @@ from segpaste.types import (
     DenseSample,
     Modality,
     PaddedBatchedDenseSample,
+    PastePlan,
 )
 
 ADDED_SLOTS = 3
@@ -79,14 +83,14 @@ def inputs_not_mutated(case: MetamorphicCase) -> Finding:
     executor = executor_of(case)
     if executor is not None:
         target, source = copied(case.target), copied(case.source)
-        plan = replace(executor.plan, order=executor.plan.order.clone())
+        names = [field.name for field in fields(PastePlan)]
+        plan = PastePlan(**{name: getattr(executor.plan, name).clone() for name in names})
         executor.apply(target, source, plan, executor.config)
+        written = [n for n in names if not torch.equal(getattr(plan, n), getattr(executor.plan, n))]
         return first_violation(
             same_output(target, case.target, "target after the run"),
             same_output(source, case.source, "source after the run"),
-            HELD
-            if torch.equal(plan.order, executor.plan.order)
-            else violated("plan.order changed by the run"),
+            violated(f"plan.{written[0]} changed by the run") if written else HELD,
         )
     if case.augment is None or _no_samples(case):
         return not_applicable("nothing to run")
@@ -96,6 +100,49 @@ def inputs_not_mutated(case: MetamorphicCase) -> Finding:
         same_sample(sample, case.target_sample(), "target after the run"),
         same_sample(donor, case.donor_sample(), "donor after the run"),
     )
+
+
+@register("metamorphic.generators_untouched", "metamorphic")
+def generators_untouched(case: MetamorphicCase) -> Finding:
+    """A run leaves the global generators of Python, NumPy and torch as they were.
+
+    In the wild: a number drawn and thrown away, or a seed set, after which every other
+    augmentation of the pipeline draws something else.
+    """
+    executor = executor_of(case)
+    if executor is None and (case.augment is None or _no_samples(case)):
+        return not_applicable("nothing to run")
+    device = case.target.images.device
+    before = _generators(device)
+    if executor is not None:
+        executor.run()
+    elif case.augment is not None:
+        case.augment(case.target_sample(), case.donor_sample(), case.seed)
+    after = _generators(device)
+    moved = [name for name, state in before.items() if after[name] != state]
+    return violated(f"{moved[0]}'s global generator was moved on or seeded") if moved else HELD
+
+
+@register("metamorphic.memory_layout_takes_no_part", "metamorphic")
+def memory_layout_takes_no_part(case: MetamorphicCase) -> Finding:
+    """The same values in memory laid out in another order give the same output.
+
+    In the wild: channels-last pictures read as if they were contiguous; ``view`` on what
+    a transposition returned.
+    """
+    executor = executor_of(case)
+    if executor is not None:
+        out, told = executor.run()
+        again, told_again = executor.apply(
+            transposed(case.target), transposed(case.source), executor.plan, executor.config
+        )
+        what = "rows and columns exchanged in memory"
+        return first_violation(same_output(again, out, what), same_audit(told_again, told, what))
+    if case.augment is None or _no_samples(case):
+        return not_applicable("nothing to run")
+    out = case.augment(case.target_sample(), case.donor_sample(), case.seed)
+    laid_out = (transposed_sample(case.target_sample()), transposed_sample(case.donor_sample()))
+    return same_sample(case.augment(*laid_out, case.seed), out, "rows and columns exchanged in memory")
 
 
 # --- batches -------------------------------------------------------------------------
@@ -447,6 +494,19 @@ def _through_rle(masks: np.ndarray) -> tuple[np.ndarray, list[int]]:
 
 
 # --- helpers -------------------------------------------------------------------------
+
+
+def _generators(device: torch.device) -> dict[str, object]:
+    """The states of the global generators, by whose they are."""
+    kind, words, *rest = np.random.get_state()
+    states: dict[str, object] = {
+        "Python": random.getstate(),
+        "NumPy": (kind, np.asarray(words).tobytes(), *rest),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
+    if device.type == "cuda":
+        states["CUDA"] = torch.cuda.get_rng_state(device).numpy().tobytes()
+    return states
 
 
 def _bystander(case: MetamorphicCase, names: tuple[str, ...]) -> Finding:

@@ -37,9 +37,11 @@ class PasteCase:
         before: the target; B = 1 if padded.
         after: the output.
         audit: what the augmentation says it did, B = 1; only its plan and configuration
-            are believed.
+            are believed, where nobody knows better.
         source: the sample pasted from.
         schema: the class table; the configuration's by default.
+        plan: what the paste was asked for, B = 1; the audit's by default.
+        config: how it was asked for; the audit's by default.
     """
 
     def __init__(
@@ -49,13 +51,18 @@ class PasteCase:
         audit: BatchAuditPacket | None = None,
         source: Sample | None = None,
         schema: PanopticSchema | None = None,
+        plan: PastePlan | None = None,
+        config: BatchCopyPasteConfig | None = None,
     ) -> None:
         self.given_before = view_of(before)
         self.given_after = view_of(after)
         self.given_source = None if source is None else view_of(source)
         self.audit = audit
-        self.plan: PastePlan | None = None if audit is None else audit.plan
-        self.config: BatchCopyPasteConfig | None = None if audit is None else audit.config
+        self.given_plan, self.given_config = plan, config
+        self.plan: PastePlan | None = plan if plan is not None or audit is None else audit.plan
+        self.config: BatchCopyPasteConfig | None = (
+            config if config is not None or audit is None else audit.config
+        )
         self.schema = schema if schema is not None or self.config is None else self.config.schema_spec
 
     @property

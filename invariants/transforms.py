@@ -11,6 +11,7 @@ import torch
 from segpaste.types import (
     BatchCopyPasteConfig,
     BatchedDenseSample,
+    DenseSample,
     PaddedBatchedDenseSample,
     PanopticPasteConfig,
     PanopticSchemaSpec,
@@ -31,6 +32,19 @@ def with_fields(batch: PaddedBatchedDenseSample, **changes: Any) -> PaddedBatche
 def copied(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
     """A deep copy."""
     return with_fields(batch, **{name: value.clone() for name, value in batch.tensors().items()})
+
+
+def transposed(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """A copy whose tensors have the same values, and their last two dimensions exchanged in memory."""
+    return with_fields(batch, **{name: _transposed(value) for name, value in batch.tensors().items()})
+
+
+def transposed_sample(sample: DenseSample) -> DenseSample:
+    """The same of a sample, but for its boxes."""
+    fields = sample.to_dict()
+    plain = {n: v.as_subclass(torch.Tensor) for n, v in fields.items() if isinstance(v, torch.Tensor)}
+    changes = {name: _transposed(value) for name, value in plain.items() if name != "boxes"}
+    return DenseSample.unchecked(**(fields | changes))
 
 
 def mirrored(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
@@ -149,3 +163,9 @@ def _renamed(values: torch.Tensor, table: Mapping[int, int]) -> torch.Tensor:
     for old, new in table.items():
         out[values == old] = new
     return out
+
+
+def _transposed(value: torch.Tensor) -> torch.Tensor:
+    if value.ndim < 2:
+        return value.clone()
+    return value.transpose(-1, -2).clone(memory_format=torch.contiguous_format).transpose(-1, -2)

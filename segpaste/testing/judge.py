@@ -170,7 +170,14 @@ def _judge_executor(
         source = example.source.select(int(example.plan.source_idx[index]))
         if _any("paste", only):
             reports = check_paste(
-                before, result, audit.select(index), source=source, schema=schema, only=only
+                before,
+                result,
+                audit.select(index),
+                source=source,
+                schema=schema,
+                plan=example.plan.select(index),
+                config=example.config,
+                only=only,
             )
             judgement.add([_of(report, index) for report in reports])
             clock.lap("paste")

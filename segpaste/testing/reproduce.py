@@ -110,8 +110,8 @@ def _executor_body(
             call,
             f"b, s = {sample}, int(plan.source_idx[{sample}])",
             "reports = check_paste(",
-            "    target.select(b), after.select(b), audit.select(b), "
-            f'source=source.select(s), schema=schema, only="{law}"',
+            "    target.select(b), after.select(b), audit.select(b), source=source.select(s), "
+            f'schema=schema, plan=plan.select(b), config=config, only="{law}"',
             ")",
         ]
     return _end(lines)

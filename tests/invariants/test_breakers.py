@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -983,6 +985,26 @@ def steps_on_the_plan(t: Any, s: Any, p: Any, c: Any) -> Any:
     return out, told
 
 
+def steps_on_the_count(t: Any, s: Any, p: Any, c: Any) -> Any:
+    out, told = paste_by_expectation(t, s, p, c)
+    p.count.add_(1)
+    return out, told
+
+
+def _draws_a_number(draw: Callable[[], object]) -> Apply:
+    def draws(t: Any, s: Any, p: Any, c: Any) -> Any:
+        draw()
+        return paste_by_expectation(t, s, p, c)
+
+    return draws
+
+
+def reads_raw_memory(t: Any, s: Any, p: Any, c: Any) -> Any:
+    flat = torch.empty(t.images.shape, device="meta").stride()
+    images = t.images.as_subclass(torch.Tensor).as_strided(t.images.shape, flat)
+    return paste_by_expectation(with_fields(t, images=images), s, p, c)
+
+
 def depends_on_batch_size(t: Any, s: Any, p: Any, c: Any) -> Any:
     out, told = paste_by_expectation(t, s, p, c)
     return (_noise(out) if t.batch_size > 1 else out), told
@@ -1047,6 +1069,11 @@ METAMORPHIC: list[tuple[str, Callable[[], Apply]]] = [
     ("metamorphic.same_seed_same_bits", Unsteady),
     ("metamorphic.inputs_not_mutated", lambda: pastes_in_place),
     ("metamorphic.inputs_not_mutated", lambda: steps_on_the_plan),
+    ("metamorphic.inputs_not_mutated", lambda: steps_on_the_count),
+    ("metamorphic.generators_untouched", lambda: _draws_a_number(random.random)),
+    ("metamorphic.generators_untouched", lambda: _draws_a_number(np.random.rand)),
+    ("metamorphic.generators_untouched", lambda: _draws_a_number(lambda: torch.rand(1))),
+    ("metamorphic.memory_layout_takes_no_part", lambda: reads_raw_memory),
     ("metamorphic.batch_independence", lambda: depends_on_batch_size),
     ("metamorphic.batch_independence", lambda: depends_on_place),
     ("metamorphic.batch_permutation", lambda: depends_on_place),
