@@ -5,10 +5,10 @@
     python scripts/mutation.py --module segpaste/paste/plan.py     # one module
     python scripts/mutation.py --gather                            # only bring mutation/ up to date
 
-Every module is mutated in a copy of the tree of its own, in ``.mutation/``; what was stopped goes
-on where it was, and mutants that live are tried again once a test has changed. Results go to
-``mutation/score.json`` and ``mutation/survivors.yaml``. A module that is mutated anew, with
-``--fresh``, forgets what was killed before.
+A module is mutated in a copy of the tree, in ``.mutation/``, together with those that are run by
+the same tests. What was stopped goes on where it was, and mutants that live are tried again once a
+test has changed; ``--fresh`` forgets what was killed before. Results go to ``mutation/score.json``
+and ``mutation/survivors.yaml``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import argparse
 import sys
 
 from mutants import verdicts, workspace
-from mutants.targets import PARTS, TARGETS, Target
+from mutants.targets import MODULES, PARTS, TARGETS, Target
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +31,7 @@ def main() -> int:
     for target in targets:
         runs: dict[str, workspace.Run] = {}
         if not options.gather:
-            console.print(f"{target.module} ...", highlight=False)
+            console.print(f"{', '.join(target.modules)} ...", highlight=False)
             workspace.prepare(target, fresh=options.fresh)
             try:
                 runs[target.name] = workspace.run(target, processes=options.processes)
@@ -41,9 +41,8 @@ def main() -> int:
                 continue
             done = runs[target.name]
             console.print(f"  {done.mutants} mutants tried, {done.rate:.1f} per second", highlight=False)
-        if workspace.exit_codes(target):
-            verdicts.gather([target], runs)
-    console.print(_table({target.module for target in targets}))
+        verdicts.gather([target], runs)
+    console.print(_table({module for target in targets for module in target.modules}))
     return failed
 
 
@@ -51,7 +50,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--module", action="append", default=[], help="path of a module; may be repeated")
+    parser.add_argument(
+        "--module", action="append", default=[], help="a module and those beside it; may be repeated"
+    )
     parser.add_argument("--part", choices=PARTS, help="every module of one part")
     parser.add_argument("--processes", type=int, default=1, help="mutants tried at the same time")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
@@ -60,16 +61,15 @@ def _options() -> argparse.Namespace:
 
 
 def _chosen(options: argparse.Namespace) -> list[Target]:
-    by_module = {target.module: target for target in TARGETS}
     for module in options.module:
-        if module not in by_module:
-            raise SystemExit(f"--module: got {module}, expected one of {', '.join(by_module)}")
-    chosen = [by_module[module] for module in options.module] or list(TARGETS)
-    return [target for target in chosen if options.part in (None, target.part)]
+        if module not in MODULES:
+            raise SystemExit(f"--module: got {module}, expected one of {', '.join(MODULES)}")
+    wanted = set(options.module) or set(MODULES)
+    return [t for t in TARGETS if options.part in (None, t.part) and not wanted.isdisjoint(t.modules)]
 
 
 def _table(modules: set[str]) -> Table:
-    table = Table("module", *(("mutants", *verdicts.STATUSES, "equivalent", "score")))
+    table = Table("module", "mutants", *verdicts.STATUSES, "equivalent", "score", box=None)
     score = verdicts.read_score()
     rows = {m: row for m, row in score["modules"].items() if m in modules} | score["parts"]
     for name, row in rows.items():

@@ -2,14 +2,17 @@
 
 mutmut forks a process for every mutant and starts pytest in it, which takes longer than most
 tests here. This collects once, before the first fork; a child runs the items of its tests through
-pytest's own protocol, in mutmut's order, up to the first failure. Everything else is mutmut's.
+pytest's own protocol, up to the first failure. Those that have killed most so far go first, the
+quickest first among equals. Everything else is mutmut's.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from mutmut.utils.file_utils import change_cwd
 from mutmut.workers.isolation import ForkRunner
 
 FAILED, PASSED = 1, 0
+KILLS = Path("kills.tsv").resolve()
 
 
 class Failures:
@@ -62,25 +66,36 @@ class OneSession:
         self.items = {item.nodeid: item for item in session.perform_collect()}
         self._forget = remembered()
 
-    def run(self, tests: Iterable[str]) -> int:
-        """Run tests in the order given until one fails."""
+    def run(self, mutant: str, tests: Iterable[str]) -> int:
+        """Run tests until one fails; ``tests`` come quickest first."""
         for forget in self._forget:
             forget()
-        for name in tests:
+        function, before = mutant.rpartition("__mutmut_")[0], kills()
+        at_all = Counter(test for _, test in before)
+        here = Counter(test for other, test in before if other == function)
+        for name in sorted(tests, key=lambda test: (-here[test], -at_all[test])):
             item = self.items[name]
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
             if self.failures.any:
+                with KILLS.open("a") as log:
+                    log.write(f"{function}\t{name}\n")
                 return FAILED
         return PASSED
 
 
-def remembered() -> list[Callable[[], None]]:
+def kills() -> list[tuple[str, str]]:
+    """Function and test of every kill so far."""
+    lines = KILLS.read_text().splitlines() if KILLS.exists() else []
+    return [(function, test) for function, _, test in (line.partition("\t") for line in lines)]
+
+
+def remembered() -> list[Callable[[], object]]:
     """What empties the caches of the package's functions.
 
     The tests have run in this process already, on what is not mutated: whatever a function has
     kept of that would hide its mutants.
     """
-    found: dict[int, Callable[[], None]] = {}
+    found: dict[int, Callable[[], object]] = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "segpaste":
             for value in list(vars(module).values()):
@@ -106,7 +121,7 @@ def _install() -> None:
         if mutant_name is None:
             return run_tests(self, mutant_name=mutant_name, tests=tests)
         with change_cwd("mutants"):
-            return sessions[0].run(tests)
+            return sessions[0].run(mutant_name, tests)
 
     def measure(self: PytestRunner, *, tests: Iterable[str]) -> int:
         # Once without measuring: machine code that is made meanwhile would count as the tests' time,

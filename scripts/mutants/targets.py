@@ -10,27 +10,35 @@ PARTS = ("paste", "invariants")
 
 @dataclass(frozen=True)
 class Target:
-    """One module.
+    """Modules that are mutated in one copy of the tree, and run by the same tests.
 
     Attributes:
-        module: path from the root of the dereferenced tree.
-        tests: pytest arguments; those of mutmut's tests that never reach a mutant are not run on it.
+        modules: paths from the root of the dereferenced tree.
+        tests: pytest arguments; on a mutant only those are run that reach its function.
         jit: whether Numba compiles; not where the loops themselves are mutated.
     """
 
-    module: str
+    modules: tuple[str, ...]
     tests: Sequence[str]
     jit: bool = True
 
     @property
     def part(self) -> str:
         """``paste`` or ``invariants``."""
-        return self.module.split("/")[1]
+        return self.modules[0].split("/")[1]
 
     @property
     def name(self) -> str:
-        """The module's dotted name."""
-        return self.module.removesuffix(".py").replace("/", ".")
+        """The first module's dotted name."""
+        return self.modules[0].removesuffix(".py").replace("/", ".")
+
+
+def _paste(*names: str) -> tuple[str, ...]:
+    return tuple(f"segpaste/paste/{name}.py" for name in names)
+
+
+def _laws(*names: str) -> tuple[str, ...]:
+    return tuple(f"segpaste/invariants/{name}.py" for name in names)
 
 
 # A mutant's tests are run quickest first, until one fails. Compiled tests are left out: what is
@@ -78,53 +86,44 @@ _LAWS = (
 )
 
 TARGETS: tuple[Target, ...] = (
+    Target(_paste("reference"), (_HAND, _TINY, *_INPUTS, _APPLY, _SLOW_APPLY, "-k", "not rectangle")),
+    Target(_paste("plan"), _PLAN),
     Target(
-        "segpaste/paste/reference.py", (_HAND, _TINY, *_INPUTS, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
+        _paste("settings", "padding", "replay", "rng", "spans", "inputs", "apply"),
+        (
+            "tests/paste/test_settings.py",
+            "tests/paste/test_padding.py",
+            "tests/paste/test_replay.py",
+            *_RNG,
+            *_LOOPS,
+            *_INPUTS,
+            _APPLY,
+            _SLOW_APPLY,
+            *_PLAN,
+            _HAND,
+        ),
     ),
-    Target("segpaste/paste/plan.py", _PLAN),
-    Target("segpaste/paste/rng.py", _RNG),
-    Target("segpaste/paste/rng_kernels.py", _RNG, jit=False),
-    Target("segpaste/paste/inputs.py", (*_INPUTS, _APPLY, _SLOW_APPLY, *_LOOPS, _HAND, "-k", "not graph")),
-    Target("segpaste/paste/settings.py", (*_PLAN, _TINY, *_GRAPH, "-k", "not rectangle")),
-    Target("segpaste/paste/spans.py", (*_LOOPS, *_PLAN)),
-    Target("segpaste/paste/span_kernels.py", _LOOPS, jit=False),
-    Target("segpaste/paste/label_kernels.py", (*_LOOPS, *_INPUTS), jit=False),
-    Target("segpaste/paste/padding.py", ("tests/augmentation/test_batch_copy_paste.py",)),
-    Target("segpaste/paste/replay.py", ("tests/paste/test_replay.py",)),
-    Target("segpaste/paste/apply.py", (*_INPUTS, _APPLY)),
-    Target("segpaste/paste/rectangle.py", (_HAND, _TINY, _APPLY, _SLOW_APPLY, "-k", "not graph")),
+    Target(_paste("label_kernels", "rng_kernels", "span_kernels"), (*_LOOPS, *_RNG, *_INPUTS), jit=False),
     Target(
-        "segpaste/paste/rectangle_kernels.py",
+        _paste("graph", "graph_warp"), (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
+    ),
+    Target(_paste("rectangle"), (_HAND, _TINY, _APPLY, _SLOW_APPLY, "-k", "not graph")),
+    Target(
+        _paste("rectangle_kernels"),
         (_HAND, _TINY, _APPLY, _SLOW_APPLY, _NO_CHANNELS, "-k", "not graph"),
         jit=False,
     ),
-    Target("segpaste/paste/graph.py", (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")),
     Target(
-        "segpaste/paste/graph_warp.py", (_HAND, _TINY, *_GRAPH, _APPLY, _SLOW_APPLY, "-k", "not rectangle")
+        _laws("expected", "warp", "masks", "bits", "view"),
+        _LAWS,
     ),
-    *(
-        Target(f"segpaste/invariants/{name}.py", _LAWS)
-        for name in (
-            "expected",
-            "warp",
-            "masks",
-            "bits",
-            "view",
-            "report",
-            "registry",
-            "check",
-            "paste_case",
-            "sample_case",
-            "paste_pixel_laws",
-            "paste_row_laws",
-            "sample_laws",
-            "padded_laws",
-            "audit_laws",
-            "averted",
-            "inferred",
-            "transforms",
-            "metamorphic_case",
-            "metamorphic_laws",
-        )
+    Target(
+        _laws("paste_case", "paste_pixel_laws", "paste_row_laws", "sample_case", "sample_laws")
+        + _laws("padded_laws", "audit_laws", "averted", "inferred", "check", "registry", "report")
+        + _laws("transforms", "metamorphic_case", "metamorphic_laws"),
+        _LAWS,
     ),
 )
+
+MODULES: tuple[str, ...] = tuple(module for target in TARGETS for module in target.modules)
+"""Every mutated module, in the order of the score."""

@@ -16,7 +16,7 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
-from mutants.targets import TARGETS, Target
+from mutants.targets import MODULES, PARTS, Target
 from mutants.workspace import ROOT, Run, exit_codes, folder_of
 
 SCORE = ROOT / "mutation" / "score.json"
@@ -44,16 +44,16 @@ class Mutant:
     nth: int
 
 
-def alive(target: Target) -> dict[Mutant, str]:
-    """Every mutant that no test killed, with its status."""
+def alive(target: Target, module: str) -> dict[Mutant, str]:
+    """Every mutant of a module that no test killed, with its status."""
     found: dict[Mutant, str] = {}
     seen: Counter[tuple[str, str, str]] = Counter()
-    names = sorted(exit_codes(target).items(), key=lambda item: _number(item[0]))
+    names = sorted(exit_codes(target, module).items(), key=lambda item: _number(item[0]))
     survivors = {name: status for name, code in names if (status := status_by_exit_code[code]) != "killed"}
     for name, status in survivors.items():
-        function, before, after = _difference(target, name)
+        function, before, after = _difference(target, module, name)
         seen[function, before, after] += 1
-        mutant = Mutant(target.module, function, before, after, seen[function, before, after])
+        mutant = Mutant(module, function, before, after, seen[function, before, after])
         found[mutant] = status
     return found
 
@@ -63,34 +63,38 @@ def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> Non
     score, listed = read_score(), read_survivors()
     rules = [Rule(**rule) for rule in listed["rules"]]
     known = {_identity(entry): entry for entry in listed["mutants"]}
-    order = [target.module for target in TARGETS]
-    for target in targets:
-        codes = exit_codes(target)
+    for target, module in ((t, module) for t in targets for module in t.modules):
+        codes = exit_codes(target, module)
+        if not codes:
+            continue
         counts = Counter(status_by_exit_code[code] for code in codes.values())
-        entries = [_entry(m, status, known.get(m), rules) for m, status in alive(target).items()]
-        fresh = {_identity(e) for e in entries}
+        entries = [_entry(m, status, known.get(m), rules) for m, status in alive(target, module).items()]
+        still = {_identity(entry) for entry in entries}
         entries += [
-            {**e, "verdict": "killed", "status": "killed"}
-            for m, e in known.items()
-            if m.module == target.module and m not in fresh and "by" in e
+            {**entry, "verdict": "killed", "status": "killed"}
+            for mutant, entry in known.items()
+            if mutant.module == module and mutant not in still and "by" in entry
         ]
-        known = {m: e for m, e in known.items() if m.module != target.module}
+        known = {m: entry for m, entry in known.items() if m.module != module}
         known |= {_identity(entry): entry for entry in entries}
         verdicts = Counter(entry["verdict"] for entry in entries if entry["status"] != "killed")
         row: dict[str, Any] = {"mutants": len(codes)} | {s: counts[s] for s in STATUSES}
         row["equivalent"] = verdicts["equivalent"]
         row["score"] = _share(row)
-        previous = score["modules"].get(target.module, {})
-        done = (runs or {}).get(target.name)
-        if done is not None and done.mutants >= len(codes) // 2:
-            row["mutants_per_second"] = round(done.rate, 2)
+        run, previous = (runs or {}).get(target.name), score["modules"].get(module, {})
+        if run is not None and run.mutants >= len(codes):
+            row["mutants_per_second"] = round(run.rate, 2)
         elif "mutants_per_second" in previous:
             row["mutants_per_second"] = previous["mutants_per_second"]
-        score["modules"][target.module] = row
-    score["modules"] = {m: score["modules"][m] for m in order if m in score["modules"]}
-    score["parts"] = {part: _total(score["modules"], part) for part in ("paste", "invariants")}
+        score["modules"][module] = row
+    score["modules"] = {m: score["modules"][m] for m in MODULES if m in score["modules"]}
+    score["parts"] = {part: _total(score["modules"], part) for part in PARTS}
+    SCORE.parent.mkdir(exist_ok=True)
     SCORE.write_text(json.dumps(score, indent=2) + "\n", encoding="utf-8")
-    mutants = sorted(known.values(), key=lambda e: order.index(e["module"]) if e["module"] in order else 999)
+    mutants = sorted(
+        (entry for entry in known.values() if entry["module"] in MODULES),
+        key=lambda entry: MODULES.index(entry["module"]),
+    )
     write_survivors({"rules": listed["rules"], "mutants": mutants})
 
 
@@ -182,13 +186,13 @@ def _number(name: str) -> tuple[str, int]:
     return function, int(number)
 
 
-def _difference(target: Target, name: str) -> tuple[str, str, str]:
+def _difference(target: Target, module: str, name: str) -> tuple[str, str, str]:
     function, owner = orig_function_and_class_names_from_key(name)
     here = Path.cwd()
     os.chdir(folder_of(target))  # mutmut reads relative to the folder it worked in
     try:
-        diff = get_diff_for_mutant(name, path=target.module).splitlines()[2:]
+        diff = get_diff_for_mutant(name, path=module).splitlines()[2:]
     finally:
         os.chdir(here)
-    sides = ("\n".join(line[1:].strip() for line in diff if line[:1] == sign) for sign in "-+")
-    return (f"{owner}.{function}" if owner else function, *sides)
+    before, after = ("\n".join(line[1:].strip() for line in diff if line[:1] == sign) for sign in "-+")
+    return f"{owner}.{function}" if owner else function, before, after

@@ -26,7 +26,7 @@ _STATE = "state.json"
 _TIMEOUT_CONSTANT = 1.5
 _TIMEOUT_MULTIPLIER = 3.0
 
-_KILLED = (1, 3)  # mutmut's exit codes
+_KILLED, _LIVING = (1, 3), (0, 33)  # mutmut's exit codes; 33 is what no test reaches
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ def folder_of(target: Target) -> Path:
 def prepare(target: Target, *, fresh: bool = False) -> Path:
     """Bring the copy up to date and return its folder.
 
-    The links to the suite's three packages become folders. In the mutated module, decorators
+    The links to the suite's three packages become folders. In the mutated modules, decorators
     become calls after the function, since mutmut skips what is decorated. What was killed
     stays killed; where a file has changed since, everything else is tried again.
 
     Args:
-        target: the module.
+        target: the modules.
         fresh: forget earlier results.
     """
     folder = folder_of(target)
@@ -75,11 +75,11 @@ def prepare(target: Target, *, fresh: bool = False) -> Path:
     digest = hashlib.sha256()
     for name, content in sorted(wanted.items()):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-        _write(folder, name, content, is_target=name == target.module)
+        _write(folder, name, content, is_target=name in target.modules)
     _copy_machine_code(folder)
     state = folder / _STATE
-    if not state.exists() or json.loads(state.read_text())["digest"] != digest.hexdigest():
-        _try_again(folder, target)
+    changed = not state.exists() or json.loads(state.read_text())["digest"] != digest.hexdigest()
+    _try_again(target, changed=changed)
     state.write_text(json.dumps({"digest": digest.hexdigest()}))
     return folder
 
@@ -109,15 +109,15 @@ def run(target: Target, *, processes: int = 1) -> Run:
     text = log.read_text(errors="replace")
     rate = re.search(r"([\d.]+) mutations/second", text)
     if status.returncode or rate is None:
-        raise MutmutError(f"mutmut failed on {target.module}:\n{text[-4000:]}")
+        raise MutmutError(f"mutmut failed on {target.name}:\n{text[-4000:]}")
     tried = _tried(target) - before
     per_second = float(rate.group(1))
     return Run(tried, tried / per_second if per_second else time.monotonic() - started)
 
 
-def exit_codes(target: Target) -> dict[str, int | None]:
-    """The result of each mutant, as mutmut codes it; empty where it has not run."""
-    meta = folder_of(target) / "mutants" / f"{target.module}.meta"
+def exit_codes(target: Target, module: str) -> dict[str, int | None]:
+    """The result of each mutant of a module, as mutmut codes it; empty where it has not run."""
+    meta = _meta(target, module)
     return json.loads(meta.read_text())["exit_code_by_key"] if meta.exists() else {}
 
 
@@ -154,7 +154,8 @@ def _files(target: Target) -> dict[str, bytes]:
                 path = Path(parent) / name
                 if path.suffix not in (".pyc", ".nbi", ".nbc") and not name.startswith("."):
                     files[str(path.relative_to(ROOT))] = path.read_bytes()
-    files[target.module] = undecorated(files[target.module].decode()).encode()
+    for module in target.modules:
+        files[module] = undecorated(files[module].decode()).encode()
     files["pyproject.toml"] = (ROOT / "pyproject.toml").read_bytes() + _configuration(target).encode()
     return files
 
@@ -162,7 +163,7 @@ def _files(target: Target) -> dict[str, bytes]:
 def _configuration(target: Target) -> str:
     options = {
         "source_paths": ["segpaste"],
-        "only_mutate": [target.module],
+        "only_mutate": list(target.modules),
         "pytest_add_cli_args_test_selection": list(target.tests),
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
         "timeout_constant": _TIMEOUT_CONSTANT,
@@ -198,16 +199,25 @@ def _copy_machine_code(folder: Path) -> None:
                 shutil.copy2(path, copy)
 
 
-def _try_again(folder: Path, target: Target) -> None:
-    """Forget which tests reach what, and the results of all that was not killed."""
-    (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-    meta = folder / "mutants" / f"{target.module}.meta"
-    if meta.exists():
-        content = json.loads(meta.read_text())
-        codes = content["exit_code_by_key"]
-        content["exit_code_by_key"] = {k: c if c in _KILLED else None for k, c in codes.items()}
-        meta.write_text(json.dumps(content, indent=4))
+def _try_again(target: Target, *, changed: bool) -> None:
+    """Forget the results of what was not killed; in files that have not changed, of timeouts alone.
+
+    A machine that was held up while it ran makes a timeout of anything.
+    """
+    if changed:
+        (folder_of(target) / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    kept = _KILLED if changed else (*_KILLED, *_LIVING)
+    for meta in (_meta(target, module) for module in target.modules):
+        if meta.exists():
+            content = json.loads(meta.read_text())
+            codes = content["exit_code_by_key"]
+            content["exit_code_by_key"] = {k: c if c in kept else None for k, c in codes.items()}
+            meta.write_text(json.dumps(content, indent=4))
+
+
+def _meta(target: Target, module: str) -> Path:
+    return folder_of(target) / "mutants" / f"{module}.meta"
 
 
 def _tried(target: Target) -> int:
-    return sum(code is not None for code in exit_codes(target).values())
+    return sum(code is not None for module in target.modules for code in exit_codes(target, module).values())

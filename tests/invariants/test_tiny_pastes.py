@@ -11,11 +11,12 @@ from segpaste.invariants import check_padded, check_paste, check_sample
 from segpaste.paste import apply_reference
 from segpaste.strategies import PasteCase
 from segpaste.types import BatchAuditPacket, PaddedBatchedDenseSample
+from tests.invariants.invariant_cases import with_fields
 from tests.invariants.test_expected import disagreements
 from tests.parity.drawn import KINDS
 from tests.parity.test_tiny_pastes import tiny_pastes
 
-PASTES_PER_KIND = 8
+PASTES_PER_KIND = 6
 
 
 @cache
@@ -26,7 +27,7 @@ def pastes(kind: str) -> list[tuple[PasteCase, PaddedBatchedDenseSample, BatchAu
         out, told = apply_reference(case.target, case.source, case.plan, case.config)
         for b in range(case.target.batch_size):
             donor = case.source.select(int(case.plan.source_idx[b]))
-            one = PasteCase(case.target.select(b), donor, told.select(b).plan, case.config, case.seed)
+            one = PasteCase(case.target.select(b), donor, case.plan.select(b), case.config, case.seed)
             found.append((one, out.select(b), told.select(b)))
     return found
 
@@ -57,17 +58,15 @@ def test_without_an_audit_nothing_is_held_against_it(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_element_that_is_not_what_it_should_be_is_found(kind: str) -> None:
-    for case, out, told in pastes(kind)[:4]:
+    for seed, (case, out, told) in enumerate(pastes(kind)[:4]):
+        if kind == "boxes" and not out.instance_valid.any():
+            continue
         for name, value in out.tensors().items():
-            if not value.numel() or (kind == "boxes" and not out.instance_valid.any()):
+            if not value.numel():
                 continue
-            flat = value.reshape(-1).clone()
-            at = case.seed % flat.numel()
-            last = flat.numel() // 2 if at == 0 else at
-            changed = flat.reshape(-1).view(torch.uint8).clone()
-            size = flat.element_size()
-            changed[last * size] ^= 1
-            broken = dict(out.tensors()) | {name: changed.view(flat.dtype).reshape(value.shape)}
-            batch = PaddedBatchedDenseSample(**broken, metric_depth=out.metric_depth)  # pyright: ignore[reportArgumentType]
-            found = [*check_padded(batch), *check_paste(case.target, batch, told, source=case.source)]
+            changed = value.reshape(-1).clone()
+            at = (7 * seed + 3) % changed.numel()
+            changed.view(torch.uint8)[at * changed.element_size()] ^= 1  # the last bit
+            broken = with_fields(out, **{name: changed.reshape(value.shape)})
+            found = [*check_padded(broken), *check_paste(case.target, broken, told, source=case.source)]
             assert any(not report.ok for report in found), name

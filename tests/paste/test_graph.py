@@ -35,7 +35,6 @@ from segpaste.types import (
     PastePlan,
     modality_set_name,
 )
-from tests.parity.drawn import KINDS
 from tests.parity.test_tiny_pastes import tiny_pastes
 from tests.paste.samples import plan, view
 
@@ -74,10 +73,12 @@ def test_the_bits_are_the_references(case: PasteCase) -> None:
     assert all(value.is_contiguous() for value in actual.tensors().values())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["image", "boxes", "semantic+depth", "instance", "instance+semantic+panoptic+depth+normals"]
+)
 def test_everything_is_made_on_the_device_of_the_batch(kind: str) -> None:
     """On the device that holds shapes alone a tensor made elsewhere cannot be mixed in."""
-    for case in tiny_pastes(kind)[:6]:
+    for case in tiny_pastes(kind)[:4]:
         target, source = case.target.to("meta"), case.source.to("meta")
         drawn = case.plan.to("meta")
         config = case.config

@@ -41,7 +41,7 @@ REFUSED = [
         view(**DEPTH),
         plan(),
         PLAIN,
-        "target: got modalities depth, expected image alone or one of instance, instance.normals, instance.depth, ",
+        "^target: got modalities depth, expected image alone or one of instance, instance.normals, ",
     ),
     (
         view(rows=ROWS),
@@ -125,7 +125,8 @@ REFUSED = [
         replace(view(semantic_maps=LEFT), instance_valid=torch.tensor([[True, False, False, False]])),
         plan(),
         PLAIN,
-        "^source.boxes: got rows without instance_masks beside semantic_maps, expected masks for them or no rows$",
+        "^source.boxes: got rows without instance_masks beside semantic_maps, "
+        "expected masks for them or no rows$",
     ),
     (
         replace(view(semantic_maps=LEFT), instance_valid=torch.tensor([[True, False, False, False]])),

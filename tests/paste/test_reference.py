@@ -234,7 +234,7 @@ def test_a_zero_component_of_a_normal_is_positive_and_the_shortest_normal_is_one
 def test_normals_that_cancel_at_one_place_take_the_nearest_there_alone():
     # Scale 1/2: columns 0 and 1 cancel, the nearest is column 1; columns 2 and 3 agree.
     one, other = (0.1, 0.2, -0.97), (0.0, 0.6, -0.8)
-    source = view(rows={0: (1, 0, ALL)}, normals=normals(tuple(-v for v in one), one, other, other))
+    source = view(rows={0: (1, 0, ALL)}, normals=normals((-one[0], -one[1], -one[2]), one, other, other))
     out, _ = paste(view(rows={}, normals=normals(*[(0, 0, -1)] * 4)), source, plan(step=131072))
     for column, vector in enumerate((one, other)):
         q = [round(v * 2**25) for v in torch.tensor(vector).tolist()]
