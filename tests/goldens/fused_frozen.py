@@ -1,0 +1,28 @@
+"""The fused executor on frozen seeds under Triton's interpreter; ``test_frozen.py`` runs this."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from segpaste.goldens.cases import DtypeName
+from segpaste.goldens.check import check_executor, report
+from segpaste.paste.apply import interprets_triton
+
+SETS: list[tuple[str, DtypeName]] = [
+    ("instance", "float32"),
+    ("semantic+depth", "uint8"),
+    ("instance+semantic+normals", "uint8"),
+    ("instance+semantic+panoptic+depth+normals", "float32"),
+]
+SEEDS = range(10)
+
+if __name__ == "__main__":
+    if not interprets_triton():
+        sys.exit("TRITON_INTERPRET: got nothing, expected 1")
+    with np.errstate(over="ignore"):  # a depth beyond float32 becomes infinite and so invalid
+        found = [m for k, d in SETS for m in check_executor("fused", kinds=[k], dtypes=[d], seeds=SEEDS)]
+    if found:
+        sys.exit(report(found))
+    print(f"{len(SETS) * len(SEEDS)} frozen cases")
