@@ -32,7 +32,7 @@ from tests.parity.drawn import KINDS
 from tests.parity.layouts import dirty_buffers
 
 EXECUTORS: tuple[ExecutorName, ...] = ("rectangle", "graph")
-PASTES_PER_KIND = 16
+PASTES_PER_KIND = 10
 CANVASES = ((4, 4), (5, 7), (8, 3), (1, 9), (6, 8))
 
 
@@ -68,7 +68,7 @@ def test_most_pastes_paste_something() -> None:
 
 @cache
 def tiny_pastes(kind: str) -> tuple[PasteCase, ...]:
-    """The pastes of a modality set; drawn by Philox from the numbers 0 to 15 and the set's name."""
+    """The pastes of a modality set; drawn by Philox from the numbers 0 to 9 and the set's name."""
     return tuple(_paste(seed, *KINDS[kind]) for seed in range(PASTES_PER_KIND))
 
 

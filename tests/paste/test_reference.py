@@ -196,6 +196,14 @@ def test_metric_depth_that_overflows_is_invalid():
     assert not out["depth_valid"].any()
 
 
+def test_the_largest_depth_is_valid():
+    largest = torch.finfo(torch.float32).max
+    source = view(rows={0: (1, 0, ALL)}, **depth([largest, 1.0, 2.0**-149, 0.0], [1, 1, 1, 0]))
+    out, _ = paste(view(rows={}, **depth([1.0] * 4)), source, config=BatchCopyPasteConfig(z_test=False))
+    assert out["depth"][0, 0].tolist() == [largest, 1.0, 2.0**-149, 0.0]
+    assert out["depth_valid"][0, 0].tolist() == [True, True, True, False]
+
+
 def normals(*columns: tuple[float, float, float]) -> torch.Tensor:
     return torch.tensor(columns).float().T[:, None, :].expand(3, 4, 4).clone()[None]
 
@@ -232,15 +240,17 @@ def test_a_zero_component_of_a_normal_is_positive_and_the_shortest_normal_is_one
 
 
 def test_normals_that_cancel_at_one_place_take_the_nearest_there_alone():
-    # Scale 1/2: columns 0 and 1 cancel, the nearest is column 1; columns 2 and 3 agree.
-    one, other = (0.1, 0.2, -0.97), (0.0, 0.6, -0.8)
-    source = view(rows={0: (1, 0, ALL)}, normals=normals((-one[0], -one[1], -one[2]), one, other, other))
+    # Scale 1/2: columns 0 and 1 cancel, the nearest is column 1. Of columns 2 and 3 only x
+    # cancels: that is a normal, and its x stays 0, whatever the nearest has.
+    one = (0.1, 0.2, -0.97)
+    map_ = normals((-one[0], -one[1], -one[2]), one, (0.6, 0.0, -0.8), (-0.6, 0.0, -0.8))
+    source = view(rows={0: (1, 0, ALL)}, normals=map_)
     out, _ = paste(view(rows={}, normals=normals(*[(0, 0, -1)] * 4)), source, plan(step=131072))
-    for column, vector in enumerate((one, other)):
-        q = [round(v * 2**25) for v in torch.tensor(vector).tolist()]
-        length = (float(q[0]) ** 2 + float(q[1]) ** 2 + float(q[2]) ** 2) ** 0.5
-        expected = torch.tensor([v / length for v in q], dtype=torch.float64).float()
-        assert torch.equal(out["normals"][:, 0, column], expected)
+    q = [round(v * 2**25) for v in torch.tensor(one).tolist()]
+    length = (float(q[0]) ** 2 + float(q[1]) ** 2 + float(q[2]) ** 2) ** 0.5
+    expected = torch.tensor([v / length for v in q], dtype=torch.float64).float()
+    assert torch.equal(out["normals"][:, 0, 0], expected)
+    assert out["normals"][:, 0, 1].tolist() == [0.0, 0.0, -1.0]
 
 
 # 4.4 and 4.5: gate and winner
@@ -292,6 +302,19 @@ def test_a_class_without_an_entry_has_priority_zero():
         assert out["instance_masks"][0].sum() == kept
     out, _ = paste(view(rows={}), source, config=panoptic_config(class_priority={2: -1}))
     assert out["instance_masks"][0].sum() == 8
+
+
+def test_a_priority_counts_for_more_than_any_place_in_the_order():
+    # Every slot is pasted; the first in the order has the higher priority by one.
+    rows = {0: (1, 0, ALL), 1: (2, 1, "11..\n....\n....\n....")}
+    out, _ = paste(
+        view(rows={}, slots=2),
+        view(rows=rows, slots=2),
+        plan(slots=2),
+        panoptic_config(class_priority={1: 1}, min_pasted_area=1),
+    )
+    assert out["instance_masks"].sum(dim=(1, 2)).tolist() == [16, 0]
+    assert out["labels"].tolist() == [1, 0]
 
 
 # 4.1: the paste list
@@ -570,3 +593,21 @@ def test_no_audit_is_made_where_none_is_asked_for():
     arguments = (view(rows={}), view(rows={0: (1, 0, LEFT)}), plan(), BatchCopyPasteConfig())
     assert run_reference(*arguments, out=None, with_audit=False)[1] is None
     assert run_reference(*arguments, out=None, with_audit=True)[1] is not None
+
+
+@pytest.mark.parametrize("metric", [False, True])
+def test_an_empty_batch_of_every_modality_has_an_empty_audit(metric):
+    camera = torch.ones((1, 4), dtype=torch.float64)
+    maps = depth([1.0] * 4) | {"normals": normals(*[(0, 0, -1)] * 4), "camera_intrinsics": camera}
+    one = view(rows={0: (1, 1, ALL)}, semantic_maps=ALL, panoptic_maps=ALL, **maps)
+    empty = replace(one, metric_depth=metric).gather(slice(0, 0))
+    nothing = plan()
+    none = PastePlan(*(getattr(nothing, f)[:0] for f in PastePlan.__dataclass_fields__))
+    expected, told = apply_reference(empty, empty, none, BatchCopyPasteConfig())
+    assert told.warped_normals is not None
+    assert told.warped_normals.shape == (0, 3, 4, 4)
+    assert expected.metric_depth is metric
+    for executor in ("rectangle", "graph"):
+        out, audit = apply_with_audit(empty, empty, none, BatchCopyPasteConfig(), executor=executor)
+        assert out.metric_depth is metric
+        assert_same_bits(expected, out, audits=(told, audit))
