@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
+from mutants.identity import Mutant, Rule
 from mutants.targets import MODULES, PARTS, Target
 from mutants.workspace import ROOT, Run, exit_codes, folder_of
 
@@ -25,32 +25,15 @@ SURVIVORS = ROOT / "mutation" / "survivors.yaml"
 STATUSES = ("killed", "survived", "timeout", "no tests", "suspicious", "segfault", "not checked")
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """What tells a mutant from all others, whatever number mutmut gives it.
-
-    Attributes:
-        module: path of the module.
-        function: ``name`` or ``Class.name``.
-        before: the lines that the mutation takes away.
-        after: the lines that it puts there.
-        nth: 1 for the first of those that are otherwise equal.
-    """
-
-    module: str
-    function: str
-    before: str
-    after: str
-    nth: int
-
-
 def alive(target: Target, module: str) -> dict[Mutant, str]:
-    """Every mutant of a module that no test killed, with its status."""
+    """Every mutant of a module that was tried and that no test killed, with its status."""
     found: dict[Mutant, str] = {}
     seen: Counter[tuple[str, str, str]] = Counter()
     names = sorted(exit_codes(target, module).items(), key=lambda item: _number(item[0]))
-    survivors = {name: status for name, code in names if (status := status_by_exit_code[code]) != "killed"}
-    for name, status in survivors.items():
+    statuses = {name: status_by_exit_code[code] for name, code in names}
+    for name, status in statuses.items():
+        if status in ("killed", "not checked"):
+            continue
         function, before, after = _difference(target, module, name)
         seen[function, before, after] += 1
         mutant = Mutant(module, function, before, after, seen[function, before, after])
@@ -96,41 +79,6 @@ def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> Non
         key=lambda entry: MODULES.index(entry["module"]),
     )
     write_survivors({"rules": listed["rules"], "mutants": mutants})
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One verdict for a class of mutants.
-
-    Attributes:
-        name: what the entries refer to.
-        verdict: ``equivalent``, or ``open``.
-        reason: why.
-        before: regular expression for what the mutation takes away ...
-        after: ... and for what stands in its place; the rest of the lines must be the same.
-        function: regular expression that the function's name must match as a whole; all by default.
-        module: the same for the module.
-    """
-
-    name: str
-    verdict: str
-    reason: str
-    before: str
-    after: str
-    function: str = ".*"
-    module: str = ".*"
-
-    def covers(self, mutant: Mutant) -> bool:
-        """Whether this is one of the class."""
-        if not re.fullmatch(self.function, mutant.function) or not re.fullmatch(self.module, mutant.module):
-            return False
-        for found in re.finditer(self.before, mutant.before):
-            head, tail = mutant.before[: found.start()], mutant.before[found.end() :]
-            room = len(mutant.after) - len(head) - len(tail)
-            same = mutant.after.startswith(head) and mutant.after.endswith(tail) and room >= 0
-            if same and re.fullmatch(self.after, mutant.after[len(head) : len(head) + room]):
-                return True
-        return False
 
 
 def read_score() -> dict[str, Any]:
