@@ -134,7 +134,7 @@ def test_changed_inputs_are_told_from_changed_executors() -> None:
         """A case whose configuration is drawn otherwise."""
 
         @property
-        def case(self) -> Any:
+        def case(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
             drawn = FrozenCase(self.seed, self.kind, self.dtype).case
             return replace(drawn, config=drawn.config.model_copy(update={"min_area": 77}))
 
@@ -149,7 +149,7 @@ def test_a_changed_plan_is_shown_field_by_field() -> None:
         """A case whose plan is drawn otherwise."""
 
         @property
-        def case(self) -> Any:
+        def case(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
             drawn = FrozenCase(self.seed, self.kind, self.dtype).case
             return replace(drawn, plan=replace(drawn.plan, step=drawn.plan.step + 1))
 

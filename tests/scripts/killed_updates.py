@@ -18,8 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from frozen_update import UpdateError, finish, locked, write_state  # noqa: E402
-from regenerate_goldens import new_files  # noqa: E402
+from frozen_update import (  # noqa: E402  # pyright: ignore[reportMissingImports]
+    UpdateError,
+    finish,
+    locked,
+    write_state,
+)
+from regenerate_goldens import new_files  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 from segpaste.goldens.check import check_executor  # noqa: E402
 from segpaste.goldens.store import FrozenStore  # noqa: E402
@@ -36,20 +41,29 @@ def update(folder: Path, seeds: list[int]) -> None:
         write_state(folder, new_files(KINDS, seeds, lambda text: None), "a reason")
 
 
-def killed(folder: Path, seeds: list[int], *, after: float | None, operations: int) -> bool:
-    """Update in a child and kill it; whether it was dead before its end."""
+class Operations:
+    """Counts operations on files below a folder; counted down to zero, this process dies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.done, self.deadly = 0, -1
+        self._folder = str(folder)
+        sys.addaudithook(self._count)
+
+    def _count(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in OPERATIONS and self._folder in str(arguments[0]):
+            self.done += 1
+            if self.done == self.deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(
+    folder: Path, seeds: list[int], operations: Operations, *, after: float | None, deadly: int
+) -> bool:
+    """Update in a child and kill it, after a time or at an operation; whether it was dead before its end."""
     child = os.fork()
     if child == 0:
         if after is None:
-            left = [operations]
-
-            def count(event: str, arguments: tuple[object, ...]) -> None:
-                if event in OPERATIONS and str(folder) in str(arguments[0]):
-                    left[0] -= 1
-                    if left[0] < 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-
-            sys.addaudithook(count)
+            operations.done, operations.deadly = 0, deadly
         update(folder, seeds)
         os._exit(0)
     if after is not None:
@@ -62,17 +76,20 @@ def killed(folder: Path, seeds: list[int], *, after: float | None, operations: i
 def main(folder: Path, seed: int) -> dict[str, object]:
     """Ten updates killed at random moments: how many died, and in which state they left the folder."""
     draw = random.Random(seed)
+    update(folder, MORE)
+    operations = Operations(folder)
     start = time.perf_counter()
     update(folder, FEWER)
-    lasts = time.perf_counter() - start
+    lasts, most = time.perf_counter() - start, operations.done
     told = {"old": 0, "new": 0, "named": 0}
-    dead = 0
-    for trial in range(TRIALS):
+    dead = trial = 0
+    while dead < TRIALS and trial < 4 * TRIALS:
+        trial += 1
         before = FrozenStore(folder)
         old, frozen = before.digest(), len(before.digests("instance", "uint8"))
         seeds = MORE if frozen == len(FEWER) else FEWER
         after = draw.uniform(0, lasts) if trial % 2 else None
-        dead += killed(folder, seeds, after=after, operations=draw.randrange(40))
+        dead += killed(folder, seeds, operations, after=after, deadly=draw.randint(1, most))
         store = FrozenStore(folder)
         trouble = store.trouble()
         if trouble is not None:
@@ -96,7 +113,7 @@ def main(folder: Path, seed: int) -> dict[str, object]:
     last = MORE if len(FrozenStore(folder).digests("instance", "uint8")) == len(FEWER) else FEWER
     update(folder, last)
     left = sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and path.is_dir())
-    return {"dead": dead, "left": left, **told}
+    return {"dead": dead, "operations": most, "left": left, **told}
 
 
 if __name__ == "__main__":
