@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+import torch
 
 from segpaste.paste import apply_with_audit
 from segpaste.paste.apply import ExecutorName
@@ -27,9 +28,9 @@ from segpaste.strategies.pastes import (
 )
 from segpaste.strategies.scenes import scenes_from_seed
 from segpaste.testing.parity import assert_same_bits
-from segpaste.types import Modality
+from segpaste.types import BatchAuditPacket, Modality
 from tests.parity.drawn import KINDS
-from tests.parity.layouts import dirty_buffers
+from tests.parity.layouts import dirty_buffers, laid_out
 
 EXECUTORS: tuple[ExecutorName, ...] = ("rectangle", "graph")
 PASTES_PER_KIND = 10
@@ -57,6 +58,18 @@ def test_out_holds_nothing_of_what_was_there(executor: ExecutorName) -> None:
             actual, audit = apply_with_audit(*arguments, executor=executor, out=out)
             assert actual is out
             assert_same_bits(expected, actual, audits=(told, audit), case=case)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("kind", ["boxes", "semantic", "instance+semantic+panoptic+depth+normals"])
+def test_what_comes_out_lies_in_order_however_the_input_lies(kind: str, executor: ExecutorName) -> None:
+    for case in tiny_pastes(kind)[:2]:
+        target, source = laid_out(case.target, "transposed"), laid_out(case.source, "transposed")
+        out, audit = apply_with_audit(target, source, case.plan, case.config, executor=executor)
+        assert [n for n, v in out.tensors().items() if not v.is_contiguous()] == []
+        written = {n: getattr(audit, n) for n in BatchAuditPacket.__dataclass_fields__}
+        tensors = {n: v for n, v in written.items() if isinstance(v, torch.Tensor)}
+        assert [n for n, v in tensors.items() if not v.is_contiguous()] == []
 
 
 def test_most_pastes_paste_something() -> None:
