@@ -18,6 +18,7 @@ from segpaste.types import (
 )
 
 _LARGEST_TABLE = 1 << 16  # labels below this are looked up in a table, others searched for
+_FEW = 1 << 10
 
 
 def check_views(
@@ -199,9 +200,12 @@ def _check_ids(target: PaddedBatchedDenseSample) -> None:
     largest = -1
     for value in (target.instance_ids, target.panoptic_maps):
         if value is not None and value.numel():
-            # Of NumPy's ways to the largest value the quickest, for a few ids as for a map.
-            values = value.as_subclass(torch.Tensor).numpy()
-            largest = max(largest, values.item(values.argmax()))
+            # A few ids soonest in Python; of NumPy's ways this one is the quickest.
+            if value.numel() <= _FEW:
+                largest = max(largest, *(max(row) for row in value.flatten(1).tolist()))
+            else:
+                values = value.as_subclass(torch.Tensor).numpy()
+                largest = max(largest, values.item(values.argmax()))
     if target.instance_ids is not None and largest + target.max_instances >= 2**31:
         raise ValueError(
             f"target.instance_ids: got {largest} with K = {target.max_instances}, "

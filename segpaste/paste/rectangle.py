@@ -49,9 +49,10 @@ def run_rectangle(
     given = target.tensors()
     donated = given if source is target else source.tensors()
     buffers = {} if out is None else out.tensors()
-    written = _copies(given, buffers)
+    pastes = target.batch_size > 0 and not (target.instance_masks is None and target.semantic_maps is None)
+    written = _copies(given, buffers, _COPIED_BY_THE_LOOPS if pastes else frozenset())
     told = _to_tell(target) if with_audit else _nothing_to_tell()
-    if target.batch_size and not (target.instance_masks is None and target.semantic_maps is None):
+    if pastes:
         _paste(target, source, plan, config, given, donated, written, told)
     audit = _audit(target, source, plan, config, written, told) if with_audit else None
     if out is None:
@@ -64,10 +65,16 @@ def run_rectangle(
     return out, audit
 
 
+_COPIED_BY_THE_LOOPS = frozenset(("boxes", "labels", "instance_valid", "instance_ids"))
+
+
 def _copies(
-    given: Mapping[str, torch.Tensor], buffers: Mapping[str, torch.Tensor]
+    given: Mapping[str, torch.Tensor], buffers: Mapping[str, torch.Tensor], later: frozenset[str]
 ) -> dict[str, torch.Tensor]:
-    """Copies of the target's fields in contiguous memory, but masks of zeros."""
+    """Copies of the target's fields in contiguous memory, but masks of zeros.
+
+    Of the fields named in ``later`` there is the memory only.
+    """
     copies: dict[str, torch.Tensor] = {}
     for name, value in given.items():
         copy = buffers.get(name)
@@ -75,7 +82,8 @@ def _copies(
             copy = None
         if name != "instance_masks":
             copy = torch.empty(value.shape, dtype=value.dtype) if copy is None else copy
-            copy.copy_(value.detach() if value.requires_grad else value)
+            if name not in later:
+                copy.copy_(value.detach() if value.requires_grad else value)
         elif copy is None:
             # NumPy's zeros are the system's: memory that is never written costs nothing.
             copy = torch.from_numpy(np.zeros(tuple(value.shape), dtype=bool))
@@ -114,11 +122,10 @@ def _paste(
             wanted = np.zeros_like(donors.valid)
             wanted[drawn.source_idx] = donors.valid[drawn.source_idx]
             each(source.batch_size, lambda b, e: fill_spans(donor_masks, wanted, source_spans, b, e))
+    arrays = (*before, *donors, *after, *drawn, *rules, *audit)
     each(
         target.batch_size,
-        lambda b, e: kernels.paste_samples(
-            before, donors, drawn, rules, *canvas, class_mix, spans, source_spans, after, audit, b, e
-        ),
+        lambda b, e: kernels.paste_samples(*canvas, class_mix, spans, source_spans, b, e, *arrays),
     )
 
 

@@ -19,32 +19,44 @@ def fill_spans(masks, wanted, spans, begin, end):
         begin: first sample.
         end: one past the last.
     """
-    height, width = masks.shape[2], masks.shape[3]
-    columns = np.zeros(width, dtype=masks.dtype)
+    height, width = np.uint64(masks.shape[2]), np.uint64(masks.shape[3])
+    columns = np.zeros(masks.shape[3], dtype=masks.dtype)
     flags = columns.view(np.uint8)
+    rows = np.zeros(masks.shape[2], dtype=np.uint8)
+    # Four places of a mask are read by turns: memory answers several requests at a time.
+    places = np.uint64(4)
+    stride = (height + places - np.uint64(1)) // places
     for b in range(begin, end):
         for k in range(masks.shape[1]):
             spans[b, k, :] = 0
             if not wanted[b, k]:
                 continue
             columns[:] = 0
-            top, bottom = -1, 0
-            for y in range(height):
-                row = masks[b, k, y]
-                some = np.uint64(0)
-                for x in range(width):
-                    some |= np.uint64(row[x])
-                if some:
-                    if top < 0:
-                        top = y
-                    bottom = y + 1
+            occupied = False
+            for step in range(stride):
+                for place in range(places):
+                    y = step + place * stride
+                    if y >= height:
+                        continue
+                    some = np.uint64(0)
                     for x in range(width):
-                        columns[x] |= row[x]
-            if top >= 0:
-                left, right = 0, flags.size
-                while not flags[left]:
-                    left += 1
-                while not flags[right - 1]:
-                    right -= 1
-                spans[b, k, 0], spans[b, k, 1] = top, left
-                spans[b, k, 2], spans[b, k, 3] = bottom, right
+                        some |= np.uint64(masks[b, k, y, x])
+                    rows[y] = some != 0
+                    if some:
+                        occupied = True
+                        for x in range(width):
+                            columns[x] |= masks[b, k, y, x]
+            if occupied:
+                spans[b, k, 0], spans[b, k, 2] = stretch_of(rows)
+                spans[b, k, 1], spans[b, k, 3] = stretch_of(flags)
+
+
+@compiled
+def stretch_of(marks):
+    """First marked position and one past the last; at least one is marked."""
+    low, high = 0, marks.size
+    while not marks[low]:
+        low += 1
+    while not marks[high - 1]:
+        high -= 1
+    return low, high

@@ -55,8 +55,11 @@ def test_the_reference_itself_does_not_depend_on_the_layout(case: PasteCase, man
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_many_threads_and_many_samples_give_the_same_bits(executor: ExecutorName) -> None:
-    """A batch large enough that every executor shares its work out."""
+def test_many_threads_and_many_samples_give_the_same_bits(
+    executor: ExecutorName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work is shared out however little it is."""
+    monkeypatch.setattr("segpaste.paste.rectangle._BYTES_PER_THREAD", 1)
     scenes = scenes_from_seed(
         11, 12, modalities=frozenset(Modality), canvas=(120, 90), min_instances=6, max_instances=12
     )
