@@ -64,7 +64,10 @@ class Colours:
 def depth_colours(depth: np.ndarray, low: float, high: float) -> np.ndarray:
     """Near is bright. ``depth [H, W]`` between ``low`` and ``high`` -> uint8 ``[H, W, 3]``."""
     span = max(high - low, 1e-12)
-    place = 1.0 - np.clip((np.nan_to_num(depth.astype(np.float64)) - low) / span, 0.0, 1.0)
+    # Clipped before it is divided: where nothing is valid there may be any number.
+    place = 1.0 - np.clip(
+        (np.clip(np.nan_to_num(depth.astype(np.float64)), low, high) - low) / span, 0.0, 1.0
+    )
     at = place * (len(_VIRIDIS) - 1)
     below = np.minimum(at.astype(np.int64), len(_VIRIDIS) - 2)
     part = (at - below)[..., None]

@@ -86,6 +86,9 @@ def test_near_is_bright_and_normals_have_their_directions() -> None:
     near, far = depth_colours(np.array([[1.0, 9.0]]), 1.0, 9.0)[0]
     assert near.sum() > far.sum()
     assert depth_colours(np.array([[np.nan]]), 1.0, 1.0).shape == (1, 1, 3)
+    # Where depth is not valid there may be any number: the picture is drawn, without a warning.
+    beyond = depth_colours(np.array([[-np.inf, np.inf, 3e38]]), 1.0, 1.0)[0]
+    assert (beyond == beyond[0]).all()
     towards = normal_colours(np.array([0.0, 0.0, -1.0]).reshape(3, 1, 1))[0, 0]
     assert towards.tolist() == [128, 128, 255]
 
