@@ -598,7 +598,10 @@ def test_no_audit_is_made_where_none_is_asked_for():
 @pytest.mark.parametrize("metric", [False, True])
 def test_an_empty_batch_of_every_modality_has_an_empty_audit(metric):
     camera = torch.ones((1, 4), dtype=torch.float64)
-    maps = depth([1.0] * 4) | {"normals": normals(*[(0, 0, -1)] * 4), "camera_intrinsics": camera}
+    maps: dict[str, Any] = depth([1.0] * 4) | {
+        "normals": normals(*[(0, 0, -1)] * 4),
+        "camera_intrinsics": camera,
+    }
     one = view(rows={0: (1, 1, ALL)}, semantic_maps=ALL, panoptic_maps=ALL, **maps)
     empty = replace(one, metric_depth=metric).gather(slice(0, 0))
     nothing = plan()

@@ -68,14 +68,14 @@ class C:
 
 
 def test_decorators_become_calls(scripts: None) -> None:
-    from mutants.workspace import undecorated
+    from mutants.workspace import undecorated  # pyright: ignore[reportMissingImports]
 
     assert undecorated(DECORATED) == UNDECORATED
     assert undecorated(UNDECORATED) == UNDECORATED
 
 
 def test_a_rule_covers_what_differs_in_its_place_alone(scripts: None) -> None:
-    from mutants.identity import Mutant, Rule
+    from mutants.identity import Mutant, Rule  # pyright: ignore[reportMissingImports]
 
     rule = Rule("zip", "equivalent", "why", r"strict=True", r"strict=(None|False)", function="f|g")
 
@@ -90,7 +90,7 @@ def test_a_rule_covers_what_differs_in_its_place_alone(scripts: None) -> None:
 
 
 def test_every_module_of_the_paste_and_of_the_laws_is_mutated_once(scripts: None) -> None:
-    from mutants.targets import MODULES
+    from mutants.targets import MODULES  # pyright: ignore[reportMissingImports]
 
     assert len(set(MODULES)) == len(MODULES)
     expected = {
