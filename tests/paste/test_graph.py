@@ -214,6 +214,13 @@ def test_ranks_beyond_a_byte(slots):
     assert audit.row_source[out.instance_valid].tolist() == [slots - 1]
 
 
+def test_an_audit_is_made_where_one_is_asked_for():
+    case = tiny_pastes("instance")[0]
+    arguments = (case.target, case.source, case.plan, settings_of(case.config), tables_of(case.config))
+    assert paste_graph(*arguments)[1] is None
+    assert paste_graph(*arguments, with_audit=True)[1] is not None
+
+
 @pytest.mark.parametrize("slots", [1, 255, 256, 2**15 - 1, 2**15])
 def test_the_winner_has_the_largest_rank_however_many_there_are(slots):
     """One pixel, all masks set, any of the ranks in any place."""
