@@ -10,6 +10,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 VERIFY_ARGS ?=
 BENCH_ARGS ?=
+MUTATION_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,12 +21,13 @@ REPORT := verify-report
 READY := $(VENV)/.ready
 LINT_READY := $(VENV)/.ready-lint
 DOCS_READY := $(VENV)/.ready-docs
+MUTATION_READY := $(VENV)/.ready-mutation
 
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint constraints.txt
 # Of pip's output, the lines that show that it moves; errors go to stderr and always show.
 PROGRESS := { grep --line-buffered -E '^ *(Downloading .*\(|Installing collected)' | cut -c 1-110 || true; }
 
-.PHONY: help verify test lint coverage nightly gpu bench bench-peers docs clean
+.PHONY: help verify test lint coverage nightly mutation gpu bench bench-peers goldens docs clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -55,6 +57,9 @@ coverage: $(READY) ## Branch coverage of paste, invariants and strategies; fails
 nightly: $(READY) ## Everything, with 2,000 random examples per property. Takes hours.
 	@SEGPASTE_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) -m "not gpu"
 
+mutation: $(MUTATION_READY) ## Mutate the paste and the laws and count what the tests notice; takes hours, goes on where it stopped.
+	@$(BIN)/python scripts/mutation.py $(MUTATION_ARGS)
+
 # Such machines bring torch and have no network: nothing is installed, PYTHON is taken as it is.
 gpu: ## Tests and bench on CUDA, in the Python that PYTHON names; no virtual environment, no network.
 	@unset TRITON_INTERPRET && export PYTHONPATH=".$${PYTHONPATH:+:$$PYTHONPATH}" && \
@@ -67,13 +72,16 @@ bench: $(READY) ## Measure speed against memcpy and, where installed, other libr
 bench-peers: $(READY) ## Install the other libraries that bench compares with, into .bench-peers.
 	@$(BIN)/python scripts/bench_peers/install.py
 
+goldens: $(READY) ## Check the 200 frozen seeds against the reference executor; writes nothing.
+	@$(BIN)/python scripts/regenerate_goldens.py --check
+
 docs: $(DOCS_READY) ## Build the documentation into site/.
 	@$(BIN)/python scripts/generate_laws_page.py --check
 	@$(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo "site/index.html"
 
 clean: ## Remove the virtual environment and everything that was built.
-	rm -rf $(VENV) .bench-peers bench-report build dist site $(REPORT) parity-report *.egg-info .coverage .coverage.* htmlcov \
+	rm -rf $(VENV) .bench-peers .mutation bench-report build dist site $(REPORT) parity-report goldens-report *.egg-info .coverage .coverage.* htmlcov \
 		.hypothesis .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -91,4 +99,8 @@ $(LINT_READY): $(READY)
 
 $(DOCS_READY): $(READY)
 	@$(PIP_INSTALL) --editable '.[demo,test,docs]' | $(PROGRESS)
+	@touch $@
+
+$(MUTATION_READY): $(READY)
+	@$(PIP_INSTALL) --editable '.[demo,test,mutation]' | $(PROGRESS)
 	@touch $@
