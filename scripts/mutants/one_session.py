@@ -23,9 +23,12 @@ from mutmut.configuration import config
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.runners.harness import PytestRunner
 from mutmut.utils.file_utils import change_cwd
+from mutmut.workers import isolation
 from mutmut.workers.isolation import ForkRunner
+from mutmut.workers.timeout import register_timeout
 
 FAILED, PASSED = 1, 0
+PATIENCE = 20
 KILLS = Path("kills.tsv").resolve()
 
 
@@ -135,7 +138,13 @@ def _install() -> None:
         plugins = [*options.pop("plugins", []), Forgetful()]
         return execute(self, params, plugins=plugins, **options)
 
+    def wait_longer(pid: int, timeout_s: float) -> None:
+        # A loop without an end meets the limit on processor time, which counts for nothing else; the
+        # clock goes on while a busy or halted machine does not.
+        register_timeout(pid, PATIENCE * timeout_s)
+
     changed: list[tuple[Any, str, Any]] = [
+        (isolation, "register_timeout", wait_longer),
         (PytestRunner, "execute_pytest", execute_forgetfully),
         (ForkRunner, "startup", startup),
         (PytestRunner, "run_tests", run),

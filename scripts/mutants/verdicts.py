@@ -22,6 +22,12 @@ from mutants.workspace import ROOT, Run, exit_codes, folder_of
 SCORE = ROOT / "mutation" / "score.json"
 SURVIVORS = ROOT / "mutation" / "survivors.yaml"
 
+HEADER = """\
+# The mutants that live, written by scripts/mutation.py. Verdicts and reasons are written by hand:
+# "equivalent" needs a reason, or a rule that covers the mutant; what has neither stays "open" and
+# counts against the score, as timeouts and mutants that no test reaches do.
+"""
+
 STATUSES = ("killed", "survived", "timeout", "no tests", "suspicious", "segfault", "not checked")
 
 
@@ -95,7 +101,7 @@ def read_survivors() -> dict[str, list[dict[str, Any]]]:
 def write_survivors(content: dict[str, Any]) -> None:
     """Write the list, the same bytes for the same content."""
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
-    SURVIVORS.write_text(text, encoding="utf-8")
+    SURVIVORS.write_text(HEADER + text, encoding="utf-8")
 
 
 def _entry(mutant: Mutant, status: str, known: dict[str, Any] | None, rules: list[Rule]) -> dict[str, Any]:

@@ -22,9 +22,10 @@ FOLDER = ROOT / ".mutation"
 _COPIED = ("segpaste", "tests")
 _STATE = "state.json"
 
-# Seconds before a mutant is taken for an endless loop: (time of its tests + CONSTANT) * MULTIPLIER.
+# Seconds of processor time before a mutant is taken for an endless loop, as mutmut reckons:
+# (time of its tests + CONSTANT) * MULTIPLIER * 2.
 _TIMEOUT_CONSTANT = 1.5
-_TIMEOUT_MULTIPLIER = 3.0
+_TIMEOUT_MULTIPLIER = 1.0
 
 _KILLED, _LIVING = (1, 3), (0, 33)  # mutmut's exit codes; 33 is what no test reaches
 
