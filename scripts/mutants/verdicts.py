@@ -32,14 +32,12 @@ STATUSES = ("killed", "survived", "timeout", "no tests", "suspicious", "segfault
 
 
 def alive(target: Target, module: str) -> dict[Mutant, str]:
-    """Every mutant of a module that was tried and that no test killed, with its status."""
+    """Every mutant of a module that no test has killed so far, with its status."""
     found: dict[Mutant, str] = {}
     seen: Counter[tuple[str, str, str]] = Counter()
     names = sorted(exit_codes(target, module).items(), key=lambda item: _number(item[0]))
-    statuses = {name: status_by_exit_code[code] for name, code in names}
-    for name, status in statuses.items():
-        if status in ("killed", "not checked"):
-            continue
+    survivors = {name: status for name, code in names if (status := status_by_exit_code[code]) != "killed"}
+    for name, status in survivors.items():
         function, before, after = _difference(target, module, name)
         seen[function, before, after] += 1
         mutant = Mutant(module, function, before, after, seen[function, before, after])
@@ -57,7 +55,11 @@ def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> Non
         if not codes:
             continue
         counts = Counter(status_by_exit_code[code] for code in codes.values())
-        entries = [_entry(m, status, known.get(m), rules) for m, status in alive(target, module).items()]
+        entries = [
+            _entry(mutant, status, known.get(mutant), rules)
+            for mutant, status in alive(target, module).items()
+            if status != "not checked" or mutant in known
+        ]
         still = {_identity(entry) for entry in entries}
         entries += [
             {**entry, "verdict": "killed", "status": "killed"}
@@ -66,10 +68,7 @@ def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> Non
         ]
         known = {m: entry for m, entry in known.items() if m.module != module}
         known |= {_identity(entry): entry for entry in entries}
-        verdicts = Counter(entry["verdict"] for entry in entries if entry["status"] != "killed")
         row: dict[str, Any] = {"mutants": len(codes)} | {s: counts[s] for s in STATUSES}
-        row["equivalent"] = verdicts["equivalent"]
-        row["score"] = _share(row)
         run, previous = (runs or {}).get(target.name), score["modules"].get(module, {})
         if run is not None and run.mutants >= len(codes):
             row["mutants_per_second"] = round(run.rate, 2)
@@ -77,6 +76,10 @@ def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> Non
             row["mutants_per_second"] = previous["mutants_per_second"]
         score["modules"][module] = row
     score["modules"] = {m: score["modules"][m] for m in MODULES if m in score["modules"]}
+    equivalent = Counter(entry["module"] for entry in known.values() if entry["verdict"] == "equivalent")
+    for module, row in score["modules"].items():
+        row["equivalent"] = equivalent[module]
+        row["score"] = _share(row)
     score["parts"] = {part: _total(score["modules"], part) for part in PARTS}
     SCORE.parent.mkdir(exist_ok=True)
     SCORE.write_text(json.dumps(score, indent=2) + "\n", encoding="utf-8")
