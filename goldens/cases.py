@@ -17,21 +17,21 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from segpaste.goldens.free import (
+    CONFIG_BYTES,
+    PLAN_BYTES,
+    SCHEMA_BYTES,
+    SLOT_BYTES,
+    draw_any_plan,
+    draw_config,
+    draw_rows,
+    draw_schema,
+    draw_slots,
+)
 from segpaste.paste import draw_plan
 from segpaste.paste.rng import random_words, to_int64
 from segpaste.strategies.choices import Choices
-from segpaste.strategies.pastes import (
-    CONFIG_BYTES,
-    PADDING_BYTES,
-    PLAN_BYTES,
-    SCHEMA_BYTES,
-    PasteCase,
-    draw_any_plan,
-    draw_config,
-    draw_padded,
-    draw_schema,
-    draw_source_rows,
-)
+from segpaste.strategies.pastes import PasteCase
 from segpaste.strategies.scenes import scenes_from_seed
 from segpaste.types import (
     LEGAL_MODALITY_SETS,
@@ -210,7 +210,7 @@ def _even(key: int, seed: int, limits: dict[str, Any]) -> PasteCase:
     seeds = torch.tensor([to_int64(words.integer(0, 2**64 - 1)) for _ in range(batch)])
     rows = None
     if not intra:
-        chosen = draw_source_rows(Choices.from_seed(key, _ROWS, batch), batch, others, intra_batch=False)
+        chosen = draw_rows(Choices.from_seed(key, _ROWS, batch), batch, others, intra=False)
         rows = torch.tensor(chosen, dtype=torch.int64)
     plan = draw_plan(target, source, seeds, config, source_idx=rows)
     return PasteCase(target, source, plan, config, seed)
@@ -228,16 +228,17 @@ def _free(key: int, limits: dict[str, Any]) -> PasteCase:
     choices = Choices.from_seed(key, _LAYOUT, 16)
     batch, others = choices.of((1, 2, 1, 3)), choices.integer(1, 3)
     intra = batch > 1 and not choices.one_in(3)
-    canvas = choices.of(((23, 31), (53, 37), (61, 19), (7, 97), (11, 13), (29, 1), (5, 5), (1, 1)))
+    canvas = choices.of(((23, 31), (53, 37), (61, 19), (7, 97), (11, 13), (29, 1), (19, 23), (1, 1)))
     most = choices.of((4, 7, 2))
     any_plan = choices.one_in(2)
     schema = None
     if not choices.one_in(3):
-        schema = draw_schema(Choices.from_seed(key, _SCHEMA, SCHEMA_BYTES + 3 * 6), capacity=12)
-    config = draw_config(Choices.from_seed(key, _CONFIG, CONFIG_BYTES + 2 * 6), schema)
+        schema = draw_schema(Choices.from_seed(key, _SCHEMA, SCHEMA_BYTES))
+    config = draw_config(Choices.from_seed(key, _CONFIG, CONFIG_BYTES), schema)
     scenes = scenes_from_seed(
         key,
         batch if intra else batch + others,
+        min_instances=0 if choices.one_in(8) else 1,
         max_instances=most,
         schema=schema,
         canvas=canvas,
@@ -245,19 +246,18 @@ def _free(key: int, limits: dict[str, Any]) -> PasteCase:
         **limits,
     )
     samples = [scene.sample() for scene in scenes]
-    padding = Choices.from_seed(key, _PADDING, 4 * PADDING_BYTES)
-    target = draw_padded(padding, samples[:batch], max_instances=12)
-    source = target if intra else draw_padded(padding, samples[batch:], max_instances=12)
-    chosen = draw_source_rows(Choices.from_seed(key, _ROWS, batch), batch, len(samples) - batch, intra)
+    slots = Choices.from_seed(key, _PADDING, SLOT_BYTES)
+    target = draw_slots(slots, samples[:batch])
+    source = target if intra else draw_slots(slots, samples[batch:])
+    rows = draw_rows(Choices.from_seed(key, _ROWS, batch), batch, others, intra)
     if any_plan:
-        size = PLAN_BYTES + source.max_instances
-        readers = [Choices.from_seed(key, _PLANS + b, size) for b in range(batch)]
-        plan = draw_any_plan(readers, target, source, config, chosen)
+        readers = [Choices.from_seed(key, _PLANS + b, PLAN_BYTES) for b in range(batch)]
+        plan = draw_any_plan(readers, target, source, rows)
     else:
         words = Choices.from_seed(key, _SEEDS, 8 * batch)
         seeds = torch.tensor([to_int64(words.integer(0, 2**64 - 1)) for _ in range(batch)])
-        rows = None if intra else torch.tensor(chosen, dtype=torch.int64)
-        plan = draw_plan(target, source, seeds, config, source_idx=rows)
+        index = None if intra else torch.tensor(rows, dtype=torch.int64)
+        plan = draw_plan(target, source, seeds, config, source_idx=index)
     return PasteCase(target, source, plan, config)
 
 
