@@ -607,7 +607,11 @@ def _to_audit(
 
 
 def _stack(arrays: list[np.ndarray], like: torch.Tensor) -> torch.Tensor:
-    """Arrays as one tensor with the shape, dtype and device of ``like``, in fresh memory."""
+    """Arrays as one tensor with the shape, dtype and device of ``like``, in fresh memory.
+
+    Contiguous, however ``like`` and the arrays lie: NumPy's ``stack`` keeps their order of axes.
+    """
     if not arrays:
-        return torch.zeros_like(like)
-    return torch.from_numpy(np.stack(arrays)).to(device=like.device, dtype=like.dtype).reshape(like.shape)
+        return torch.zeros(like.shape, dtype=like.dtype, device=like.device)
+    stacked = torch.from_numpy(np.ascontiguousarray(np.stack(arrays)))
+    return stacked.to(device=like.device, dtype=like.dtype).reshape(like.shape)
