@@ -14,30 +14,16 @@ from syrupy.assertion import SnapshotAssertion
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from segpaste.goldens.cases import DTYPES, KINDS, SEEDS, DtypeName, frozen_cases, is_even
-from segpaste.goldens.check import Mismatch, check_executor, compare, report
+from segpaste.goldens.check import Mismatch, check_executor, compare
 from segpaste.goldens.digests import given_digests, line_of, outcome_digests
-from segpaste.goldens.pictures import write_pictures
 from segpaste.goldens.runners import built_in, compiled
 from segpaste.goldens.store import FrozenStore
 from tests.goldens.frozen_digests import FrozenDigests
+from tests.goldens.frozen_gate import THROUGH_INDUCTOR, expect_nothing
 
 ROOT = Path(__file__).parents[2]
-PICTURES = Path("goldens-report")
 
 EVERY = [(kind, dtype) for kind in KINDS for dtype in DTYPES]
-EVERYTHING = "instance+semantic+panoptic+depth+normals"
-THROUGH_INDUCTOR: list[tuple[str, DtypeName]] = [
-    ("instance", "uint8"),
-    ("semantic", "float32"),
-    ("instance+depth+normals", "uint8"),
-    (EVERYTHING, "float32"),
-]
-
-
-def expect_nothing(found: list[Mismatch]) -> None:
-    """Fail with what differs, where, and where the pictures are."""
-    if found:
-        pytest.fail(report(found, write_pictures(found, PICTURES)), pytrace=False)
 
 
 @pytest.mark.parametrize(("kind", "dtype"), EVERY)

@@ -7,7 +7,7 @@ import torch
 
 from segpaste.goldens.cases import DTYPES, KINDS, SEEDS, DtypeName
 from segpaste.goldens.check import check_executor
-from tests.goldens.test_frozen import THROUGH_INDUCTOR, expect_nothing
+from tests.goldens.frozen_gate import THROUGH_INDUCTOR, expect_nothing
 
 pytestmark = pytest.mark.gpu
 
