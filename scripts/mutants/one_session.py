@@ -6,6 +6,9 @@ pytest's own protocol, up to the first failure. Those that have killed most so f
 quickest first among equals. Everything else is mutmut's.
 """
 
+# mutmut comes with an extra of its own, which the linters do without.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import os

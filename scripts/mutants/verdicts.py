@@ -1,5 +1,8 @@
 """What became of the mutants: the committed score, and the list of those that live."""
 
+# mutmut comes with an extra of its own, which the linters do without.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import json
