@@ -9,7 +9,7 @@ import torch
 
 from segpaste.invariants.bits import differs, same
 from segpaste.invariants.report import HELD, Finding, by_pixels, not_applicable, violated
-from segpaste.invariants.transforms import copied
+from segpaste.invariants.transforms import copied, copied_plan
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -78,7 +78,7 @@ class Executor:
         return self.apply(
             copied(self.target if target is None else target),
             copied(self.source if source is None else source),
-            self.plan if plan is None else plan,
+            copied_plan(self.plan if plan is None else plan),
             self.config if config is None else config,
         )
 

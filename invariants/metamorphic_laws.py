@@ -28,6 +28,7 @@ from segpaste.invariants.transforms import (
     chosen_plans,
     compact,
     copied,
+    copied_plan,
     joined,
     mirrored,
     relabelled,
@@ -83,9 +84,9 @@ def inputs_not_mutated(case: MetamorphicCase) -> Finding:
     executor = executor_of(case)
     if executor is not None:
         target, source = copied(case.target), copied(case.source)
-        names = [field.name for field in fields(PastePlan)]
-        plan = PastePlan(**{name: getattr(executor.plan, name).clone() for name in names})
+        plan = copied_plan(executor.plan)
         executor.apply(target, source, plan, executor.config)
+        names = [field.name for field in fields(PastePlan)]
         written = [n for n in names if not torch.equal(getattr(plan, n), getattr(executor.plan, n))]
         return first_violation(
             same_output(target, case.target, "target after the run"),
@@ -112,14 +113,20 @@ def generators_untouched(case: MetamorphicCase) -> Finding:
     executor = executor_of(case)
     if executor is None and (case.augment is None or _no_samples(case)):
         return not_applicable("nothing to run")
-    device = case.target.images.device
-    before = _generators(device)
-    if executor is not None:
-        executor.run()
-    elif case.augment is not None:
-        case.augment(case.target_sample(), case.donor_sample(), case.seed)
-    after = _generators(device)
-    moved = [name for name, state in before.items() if after[name] != state]
+    python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        # A run that seeds them, as an earlier one has, would leave them as it found them.
+        _ = random.random(), np.random.random(), torch.rand(())
+        before = _generators()
+        if executor is not None:
+            executor.run()
+        elif case.augment is not None:
+            case.augment(case.target_sample(), case.donor_sample(), case.seed)
+        moved = [name for name, state in _generators().items() if before[name] != state]
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(torch_state)
     return violated(f"{moved[0]}'s global generator was moved on or seeded") if moved else HELD
 
 
@@ -133,9 +140,8 @@ def memory_layout_takes_no_part(case: MetamorphicCase) -> Finding:
     executor = executor_of(case)
     if executor is not None:
         out, told = executor.run()
-        again, told_again = executor.apply(
-            transposed(case.target), transposed(case.source), executor.plan, executor.config
-        )
+        target, source = transposed(case.target), transposed(case.source)
+        again, told_again = executor.apply(target, source, copied_plan(executor.plan), executor.config)
         what = "rows and columns exchanged in memory"
         return first_violation(same_output(again, out, what), same_audit(told_again, told, what))
     if case.augment is None or _no_samples(case):
@@ -496,17 +502,14 @@ def _through_rle(masks: np.ndarray) -> tuple[np.ndarray, list[int]]:
 # --- helpers -------------------------------------------------------------------------
 
 
-def _generators(device: torch.device) -> dict[str, object]:
+def _generators() -> dict[str, object]:
     """The states of the global generators, by whose they are."""
     kind, words, *rest = np.random.get_state()
-    states: dict[str, object] = {
+    return {
         "Python": random.getstate(),
         "NumPy": (kind, np.asarray(words).tobytes(), *rest),
         "torch": torch.get_rng_state().numpy().tobytes(),
     }
-    if device.type == "cuda":
-        states["CUDA"] = torch.cuda.get_rng_state(device).numpy().tobytes()
-    return states
 
 
 def _bystander(case: MetamorphicCase, names: tuple[str, ...]) -> Finding:

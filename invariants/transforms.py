@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -32,6 +32,11 @@ def with_fields(batch: PaddedBatchedDenseSample, **changes: Any) -> PaddedBatche
 def copied(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
     """A deep copy."""
     return with_fields(batch, **{name: value.clone() for name, value in batch.tensors().items()})
+
+
+def copied_plan(plan: PastePlan) -> PastePlan:
+    """A deep copy."""
+    return PastePlan(**{field.name: getattr(plan, field.name).clone() for field in fields(PastePlan)})
 
 
 def transposed(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:

@@ -19,6 +19,7 @@ from segpaste.invariants import (
     check_sample,
     laws,
 )
+from segpaste.invariants.transforms import copied_plan
 from segpaste.testing.examples import Example, padded, ragged
 from segpaste.testing.targets import Augmentation, Executor, Target, TargetFailedError, copied_views, pair_of
 from segpaste.types import (
@@ -154,7 +155,7 @@ def _judge_executor(
     clock: _Clock,
 ) -> None:
     view, source = copied_views(example)
-    after, audit = target.run(view, source, example.plan, example.config)
+    after, audit = target.run(view, source, copied_plan(example.plan), example.config)
     clock.lap("target")
     batch = example.target.batch_size
     if after.batch_size != batch or audit.batch_size != batch:
@@ -251,7 +252,7 @@ def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
         return MetamorphicCase(
             target=view,
             source=source,
-            plan=example.plan,
+            plan=copied_plan(example.plan),
             config=example.config,
             apply=apply,
             augment=None,

@@ -5,24 +5,30 @@ The examples are drawn once and every fault is judged on the same ones, without 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
 from segpaste.invariants import get_law
+from segpaste.paste import apply_reference
+from segpaste.strategies import HARD_CASES, PasteCase
+from segpaste.strategies.hard_cases import case_labels, outcome_labels, sample_labels
 from segpaste.testing.check import DEFAULT_EXAMPLES
 from segpaste.testing.examples import Example, drawn_examples, shares, stream_seed
 from segpaste.testing.judge import COMPLETES, judge, law_kind, law_names
 from segpaste.testing.search import sweep
 from segpaste.testing.targets import Executor
-from segpaste.types import LEGAL_MODALITY_SETS, Modality, modality_set_name
+from segpaste.types import LEGAL_MODALITY_SETS, BatchedDenseSample, Modality, modality_set_name
 from tests.faults.fault import Fault
 
 SEEDS = (0, 1, 2)
 """The seeds of the campaign: 0 is what ``segpaste verify`` uses by default."""
 
+_FEW = 4
+
 
 @cache
-def default_examples(seed: int, max_batch: int) -> tuple[Example, ...]:
+def default_examples(seed: int, max_batch: int = 3) -> tuple[Example, ...]:
     """What a run of ``segpaste verify --seed SEED`` draws, in its order.
 
     Args:
@@ -33,49 +39,58 @@ def default_examples(seed: int, max_batch: int) -> tuple[Example, ...]:
     examples: list[Example] = []
     for modalities, count in zip(sets, shares(DEFAULT_EXAMPLES, sets), strict=True):
         stream = stream_seed(seed, f"drawn/{modality_set_name(modalities)}")
-        sweep(drawn_examples(modalities, max_batch=max_batch), examples.append, examples=count, seed=stream)
+        drawn = drawn_examples(modalities, max_batch=max_batch)
+        sweep(drawn, examples.append, examples=count, seed=stream)
     return tuple(examples)
-
-
-def examples_for(fault: Fault, seed: int) -> tuple[Example, ...]:
-    """The examples that a fault is judged on."""
-    return default_examples(seed, 3 if isinstance(fault.target, Executor) else 2)
 
 
 def kills(fault: Fault, seed: int, laws: Iterable[str] | None = None) -> dict[str, int]:
     """The laws that catch a fault, and the number (from 0) of the first example on which they do.
 
-    A law is not asked again when it has caught the fault.
+    A law is not asked again when it has caught the fault, and nothing is drawn or judged
+    any more when all have.
 
     Args:
         fault: the fault.
         seed: of the examples.
         laws: the laws to ask; all of them by default. ``target.completes`` always is.
     """
-    asked = law_names() if laws is None else [COMPLETES, *laws]
-    open_laws = dict.fromkeys(asked)
+    laws = None if laws is None else tuple(laws)
+    still_open = dict.fromkeys(law_names() if laws is None else [COMPLETES, *laws])
     found: dict[str, int] = {}
-    for number, example in enumerate(examples_for(fault, seed)):
+    for number, example in enumerate(default_examples(seed, 3 if isinstance(fault.target, Executor) else 2)):
         present = example.target.active_modalities()
         if not fault.needs <= present:
             continue
-        for law in _violated(fault, example, list(open_laws), present, all_laws=laws is None):
+        for law in _violated(fault, example, list(still_open), present):
             found[law] = number
-            del open_laws[law]
-        if not set(open_laws) - {COMPLETES}:
+            del still_open[law]
+        if laws is not None and not still_open.keys() & set(laws):
             break
     return found
 
 
-def _violated(
-    fault: Fault, example: Example, laws: list[str], present: frozenset[Modality], *, all_laws: bool
-) -> list[str]:
+def reach(seeds: Iterable[int] = SEEDS) -> dict[str, float]:
+    """In which share of the drawn examples each hard case is met."""
+    counts: Counter[str] = Counter()
+    total = 0
+    for example in (e for seed in seeds for e in default_examples(seed)):
+        case = PasteCase(example.target, example.source, example.plan, example.config, example.seed)
+        samples = BatchedDenseSample.from_padded(example.target).to_samples()
+        met = {label for s in samples for label in sample_labels(s, example.config.ignore_index)}
+        counts.update(met | set(case_labels(case)) | set(outcome_labels(case, apply_reference)))
+        total += 1
+    return {hard.name: round(counts[hard.name] / total, 4) for hard in HARD_CASES}
+
+
+def _violated(fault: Fault, example: Example, laws: list[str], present: frozenset[Modality]) -> list[str]:
     """Those of ``laws`` that the fault violates on one example."""
     several = [law for law in laws if law_kind(law) == "metamorphic" and get_law(law).needs <= present]
     single = [law for law in laws if law_kind(law) != "metamorphic"]
-    # Where many laws are asked, one judgement by all of them is cheaper than one each.
-    globs = [("*", False)] if all_laws else [(law, False) for law in single]
-    globs += [(law, True) for law in several]
+    # One judgement by all laws is cheaper than many by one each.
+    globs = [("*", len(several) > _FEW)] if len(single) > _FEW else [(law, False) for law in single]
+    if len(several) <= _FEW:
+        globs += [(law, True) for law in several]
     violated: set[str] = set()
     for only, metamorphic in globs:
         judgement = judge(fault.target, example, only=only, metamorphic=metamorphic)

@@ -186,7 +186,7 @@ def stuff_fraction_is_truncated(call: Call) -> Pasted:
     return call.paste(starved_stuff=starved_stuff)
 
 
-@fault("4.6 (2)", "panoptic.stuff_threshold", "paste.void_exact", needs={SEMANTIC})
+@fault("4.6 (2)", "paste.void_exact", needs={SEMANTIC})
 def things_are_starved_like_stuff(call: Call) -> Pasted:
     """The rule for stuff is applied to thing classes, too."""
 

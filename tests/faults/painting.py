@@ -35,7 +35,7 @@ def edges_are_feathered(call: Call) -> Pasted:
     return changed(after, images=torch.where(rim, blended, images)), audit
 
 
-@fault("4.7", "paste.unchanged_outside_union.image", "audit.warped_is_true", needs={INSTANCE})
+@fault("4.7", "paste.unchanged_outside_union.image", needs={INSTANCE})
 def boxes_are_pasted(call: Call) -> Pasted:
     """The picture is pasted with the boxes of the rows, not with their masks."""
 

@@ -263,7 +263,7 @@ def fresh_ids_run_backwards(call: Call) -> Pasted:
     return call.paste_then(edit)
 
 
-@fault("4.8: at least 0 with a panoptic map", "instance.ids_unique", "panoptic.bijection", needs={PANOPTIC})
+@fault("4.8: at least 0 with a panoptic map", "instance.ids_unique", "instance.fresh_ids", needs={PANOPTIC})
 def first_id_beside_a_map_is_zero(call: Call) -> Pasted:
     """In an empty panoptic sample the first pasted row has the id 0, which is void's."""
 

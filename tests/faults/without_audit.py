@@ -148,21 +148,6 @@ def untold_ignore_is_pasted_on(call: Call) -> Pasted:
     return call.paste(gate_of=gate_of)
 
 
-@fault(
-    "4.4; paste landing in padding, seen in the wild",
-    "padding.carries_no_labels",
-    needs={INSTANCE},
-    audited=False,
-)
-def untold_padding_is_pasted_on(call: Call) -> Pasted:
-    """Pixels of the target's padding may be taken."""
-
-    def gate_of(target: Any, warped: Any, config: Any) -> np.ndarray:
-        return correct.gate_of(_unpadded(target), warped, config)
-
-    return call.paste(gate_of=gate_of)
-
-
 @fault("blending weights divided by an empty mask's sum", "image.finite", audited=False)
 def untold_nan(call: Call) -> Pasted:
     """The first pixel of what is pasted into a float32 picture is NaN."""
@@ -316,7 +301,3 @@ def _labelled(target: Any, config: Any) -> Any:
     return type(target)(
         **{**vars(target), "semantic": np.full_like(target.semantic, config.ignore_index + 1)}
     )
-
-
-def _unpadded(target: Any) -> Any:
-    return type(target)(**{**vars(target), "padding": np.zeros_like(target.padding)})
