@@ -393,8 +393,11 @@ def winner_by_priority_and_order(case: PasteCase) -> Finding:
     masks = present(case.after.masks)
     slots = (expected.row_source >= 0).nonzero().flatten().tolist()
     found = torch.zeros_like(contested)
+    labels, wanted = case.after.labels, expected.out.labels
     for position, slot in zip(expected.pasted, slots, strict=True):
-        found |= (masks[slot] != (expected.winner == position)) & contested
+        won = expected.winner == position
+        # Of two rows with one mask only the label tells which has won.
+        found |= contested & ((masks[slot] != won) | (won & (labels[slot] != wanted[slot])))
     return exercised(
         by_pixels(found, "not in the mask of the row that wins it"),
         bool(contested.any()),

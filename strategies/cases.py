@@ -15,11 +15,18 @@ from segpaste.strategies.hard_cases import case_labels
 from segpaste.strategies.pastes import (
     CONFIG_BYTES,
     EXTRA_SLOTS,
+    HALF_SIZE,
     PLAN_BYTES,
     PasteCase,
+    add_padding,
     draw_any_plan,
     draw_config,
     draw_source_rows,
+    farther,
+    label_padding,
+    loosen_boxes,
+    opposed_normals,
+    overlap_rows,
     spread,
 )
 from segpaste.strategies.samples import (
@@ -163,8 +170,15 @@ def paste_cases(
         )
     )
     config = draw(paste_configs(table if with_schema else None))
-    fewest = 0 if head.one_in(8) else min(1, most)
-    target = draw_padded_batch(draw, frame, draw_samples(draw, frame, batch, batch, fewest, most), slots)
+    # One object is simpler; two and more are what rows can get wrong.
+    fewest = min(head.of((1, 2, 3, 2, 1, 2, 3, 0)), most)
+    target_most = most if fewest else 0
+    target = draw_padded_batch(
+        draw, frame, draw_samples(draw, frame, batch, batch, fewest, target_most), slots
+    )
+    dirt = draw(readers(16))
+    if dirt.one_in(3):
+        target = add_padding(dirt, target, table.ignore_index)
     if intra_batch:
         source = target
     else:
@@ -172,18 +186,28 @@ def paste_cases(
         source = draw_padded_batch(
             draw, view, draw_samples(draw, view, sources, sources, fewest, most), slots
         )
+    donors = overlap_rows(dirt, source)
+    vanishing = dirt.one_in(6) and donors.normals is not None and donors.instance_masks is not None
+    donors = opposed_normals(donors) if vanishing else donors
+    target, source = donors if intra_batch else target, donors
+    if dirt.one_in(2) and target.metric_depth:
+        far = farther(target, source)
+        target, source = far[0], far[0] if intra_batch else far[1]
     seed = spread(draw(readers(8)).integer(0, 2**32 - 1))
     rows = draw_source_rows(draw(readers(2 * max_batch)), batch, source.batch_size, intra_batch)
     # Drawn in any case, so that a case with a plan of its own is no longer than others.
     each = [draw(readers(PLAN_BYTES + max_instances + EXTRA_SLOTS)) for _ in range(batch)]
-    if by_seed:
+    if by_seed and not vanishing:
         seeds = torch.tensor([to_int64((seed + b) % 2**64) for b in range(batch)], dtype=torch.int64)
         source_idx = None if intra_batch else torch.tensor(rows, dtype=torch.int64)
         plan = draw_plan(target, source, seeds, config, source_idx=source_idx)
     else:
-        plan = draw_any_plan(each, target, source, config, rows)
+        plan = draw_any_plan(each, target, source, config, rows, step=HALF_SIZE if vanishing else None)
     case = PasteCase(target, source, plan, config, seed)
     case = replace(case, config=bind_thresholds(draw(readers(THRESHOLD_BYTES)), case))
+    if dirt.integer(0, 7):
+        dirty = loosen_boxes(dirt, label_padding(dirt, target, table, case.config))
+        case = replace(case, target=dirty, source=dirty if intra_batch else source)
     for label in case_labels(case):
         event(label)
     return case

@@ -112,6 +112,7 @@ HARD_CASES: tuple[HardCase, ...] = (
             "contested pixel and different priorities": 0.005,
             "paste meets a region without labels": 0.03,
             "paste meets padding": 0.02,
+            "labels on padding": 0.02,
             "metric depth, other camera": 0.05,
             "class mix": 0.10,
         },
@@ -202,6 +203,7 @@ def case_labels(case: PasteCase) -> list[str]:
         "class table": case.schema is not None,
         "ignore is not 255": config.ignore_index != 255,
         "class mix": target.semantic_maps is not None and target.instance_masks is None,
+        "labels on padding": _labelled_padding(target, config.ignore_index),
     }
     labels = _true(tests)
     for b in range(target.batch_size):
@@ -298,6 +300,12 @@ def _mask_tests(masks: np.ndarray, boxes: np.ndarray) -> dict[str, bool]:
         "nested instances": any(_nest(boxes[i].tolist(), boxes[j].tolist()) for i, j in pairs),
         "overlapping instances": bool((masks.sum(axis=0) > 1).any()),
     }
+
+
+def _labelled_padding(batch: PaddedBatchedDenseSample, ignore_index: int) -> bool:
+    if batch.padding_mask is None or batch.semantic_maps is None:
+        return False
+    return bool((_array(batch.semantic_maps) != ignore_index)[_array(batch.padding_mask)[:, 0]].any())
 
 
 def _has_tiny_region(labels: np.ndarray, most: int) -> bool:

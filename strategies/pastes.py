@@ -5,6 +5,7 @@ Like :mod:`segpaste.strategies.scenes` this needs no Hypothesis.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,12 @@ more for every class, a plan one more for every source slot."""
 EXTRA_SLOTS = 4
 """The most slots that drawn padded batches have beyond their fullest sample."""
 
+HALF_SIZE = 2 * 65536
+"""The step at which every pixel is the mean of two by two."""
+
 _IDENTITY = 65536
 _INT32_MAX = 2**31 - 1
+_ROOM = 64  # ids that laws may yet ask for, beyond a few for every slot
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -150,14 +155,14 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
     if schema is not None:
         panoptic = PanopticPasteConfig(
             taxonomy=schema,
-            class_priority={c: p for c in schema.classes if (p := choices.of((0, 0, 1, 2, -1)))},
+            class_priority={c: p for c in schema.classes if (p := choices.of((0, 1, -1, 2, -2)))},
             stuff_min_area={
                 c: area
                 for c, kind in schema.classes.items()
                 if kind == "stuff" and (area := choices.of((0, 0, 0, 1, 4, 40, 1_000_000)))
             },
             tau_stuff_frac=choices.of((0.1, 0.0, 0.25, 0.5, 0.9, 1.0)),
-            stuff_policy=choices.of(("revert", "ignore")),
+            stuff_policy=choices.of(("revert", "ignore", "ignore")),
             debug_assert_bijection=choices.one_in(4),
         )
     return BatchCopyPasteConfig(placement=placement, panoptic=panoptic, **scalars)
@@ -175,7 +180,7 @@ def draw_padded(
         compact: used slots first.
     """
     fullest = max(len(s) for s in samples)
-    slots = min(fullest + choices.of((1, 0, 2, 2, 3, 3, EXTRA_SLOTS, EXTRA_SLOTS)), max_instances)
+    slots = min(fullest + choices.of((1, 0, 2, 3, 3, EXTRA_SLOTS, EXTRA_SLOTS, EXTRA_SLOTS)), max_instances)
     padded = BatchedDenseSample.from_samples(samples).to_padded(slots)
     if compact:
         return padded
@@ -196,6 +201,148 @@ def draw_padded(
     return PaddedBatchedDenseSample(**changed, metric_depth=padded.metric_depth)
 
 
+def overlap_rows(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """The batch, in every sample one row grown over another, of another class if there is one.
+
+    Scenes hide what lies behind, and few of their masks overlap; pasted together, only
+    masks that do contest a pixel. A panoptic map allows none: the batch is returned as it is.
+
+    Args:
+        choices: where from; a few bytes are enough.
+        batch: the batch.
+    """
+    fields = batch.tensors()
+    which = choices.integer(0, 63)
+    if "instance_masks" not in fields or "panoptic_maps" in fields:
+        return batch
+    masks, boxes = fields["instance_masks"].clone(), fields["boxes"].clone()
+    for b in range(batch.batch_size):
+        rows, labels = fields["instance_valid"][b].nonzero().flatten().tolist(), batch.labels[b].tolist()
+        pairs = [(i, j) for i in rows for j in rows if i != j]
+        pairs = [(i, j) for i, j in pairs if labels[i] != labels[j]] or pairs
+        if pairs:
+            i, j = pairs[which % len(pairs)]
+            masks[b, i] |= masks[b, j]
+            corners = torch.stack((boxes[b, i], boxes[b, j]))
+            boxes[b, i] = torch.cat((corners[:, :2].amin(dim=0), corners[:, 2:].amax(dim=0)))
+    changed: dict[str, Any] = fields | {"instance_masks": masks, "boxes": boxes}
+    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
+def add_padding(
+    choices: Choices, batch: PaddedBatchedDenseSample, ignore_index: int
+) -> PaddedBatchedDenseSample:
+    """The batch, of every sample what lies right of its masks or below them turned into padding.
+
+    Args:
+        choices: where from; a few bytes are enough.
+        batch: the batch; returned as it is if it has a padding mask.
+        ignore_index: the label of padding.
+    """
+    height, width = batch.canvas_size
+    below, beside = choices.integer(0, 63), choices.integer(0, 63)
+    fields = batch.tensors()
+    if "padding_mask" in fields:
+        return batch
+    padding = torch.zeros((batch.batch_size, 1, height, width), dtype=torch.bool)
+    for b in range(batch.batch_size):
+        filled = torch.zeros((height, width), dtype=torch.bool)
+        if "instance_masks" in fields:
+            filled = fields["instance_masks"][b].any(dim=0)
+        least = [
+            int(side.nonzero().max()) + 1 if side.any() else 1 for side in (filled.any(1), filled.any(0))
+        ]
+        padding[b, 0, least[0] + below % (height - least[0] + 1) :] = True
+        padding[b, 0, :, least[1] + beside % (width - least[1] + 1) :] = True
+    changed: dict[str, Any] = fields | {"padding_mask": padding}
+    beneath = {"semantic_maps": ignore_index, "panoptic_maps": 0, "depth_valid": False, "normals": 0}
+    for name, value in beneath.items():
+        if name in fields:
+            mask = padding if fields[name].ndim == 4 else padding[:, 0]
+            changed[name] = fields[name].masked_fill(mask, value)
+    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
+def opposed_normals(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """The batch, in every other column its normals turned round, so that interpolation vanishes."""
+    normals = batch.tensors()["normals"].clone()
+    normals[..., 1::2] = 0 - normals[..., 1::2]
+    changed: dict[str, Any] = batch.tensors() | {"normals": normals}
+    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
+def farther(*batches: PaddedBatchedDenseSample) -> list[PaddedBatchedDenseSample]:
+    """The batches, all valid depth multiplied by one power of two, as large as float32 holds.
+
+    Whatever makes depth larger still, makes it infinite.
+    """
+    depths = [batch.tensors()["depth"] for batch in batches]
+    valid = [batch.tensors()["depth_valid"] for batch in batches]
+    largest = max((float(d[v].max()) for d, v in zip(depths, valid, strict=True) if v.any()), default=1.0)
+    factor = 2.0 ** (128 - math.frexp(largest)[1])
+    moved: list[PaddedBatchedDenseSample] = []
+    for batch, depth, usable in zip(batches, depths, valid, strict=True):
+        scaled = torch.where(usable, (depth.double() * factor).float(), depth)
+        changed: dict[str, Any] = batch.tensors() | {"depth": scaled}
+        moved.append(PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth))
+    return moved
+
+
+def loosen_boxes(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+    """The batch, now and then with boxes that leave their masks room, as annotators draw them.
+
+    Args:
+        choices: where from; a few bytes are enough.
+        batch: the batch; returned as it is without masks.
+    """
+    loose = choices.one_in(3)
+    if not loose or batch.instance_masks is None:
+        return batch
+    height, width = batch.canvas_size
+    boxes = batch.boxes + torch.tensor([-0.5, -0.5, 0.5, 0.5])
+    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height] * 2, dtype=torch.float32))
+    changed: dict[str, Any] = batch.tensors()
+    changed["boxes"] = torch.where(batch.instance_valid[..., None], boxes, batch.boxes)
+    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
+def label_padding(
+    choices: Choices,
+    batch: PaddedBatchedDenseSample,
+    schema: PanopticSchemaSpec,
+    config: BatchCopyPasteConfig,
+) -> PaddedBatchedDenseSample:
+    """The batch, its padding labelled by a class, and with an id that no row has.
+
+    Samples are drawn without labels on padding; a pipeline that pads label maps with 0
+    makes such ones. Nothing counts there, but for the largest id (design, 4.6 and 4.8).
+
+    Args:
+        choices: where from; a few bytes are enough.
+        batch: the batch; returned as it is without padding or semantic map.
+        schema: the class table.
+        config: stuff classes with an area of their own are chosen first, then those that
+            the batch shows.
+    """
+    fields = batch.tensors()
+    which, step = choices.integer(0, 63), choices.integer(1, 3)
+    if "padding_mask" not in fields or "semantic_maps" not in fields:
+        return batch
+    shown = set(fields["semantic_maps"].unique().tolist())
+    stuff = [c for c, kind in schema.classes.items() if kind == "stuff"]
+    least = {} if config.panoptic is None else config.panoptic.stuff_min_area
+    classes = [c for c in stuff if c in shown] or stuff or list(schema.classes)
+    classes = [c for c in classes if least.get(c)] or classes
+    changed: dict[str, Any] = dict(fields)
+    padding = fields["padding_mask"][:, 0]
+    changed["semantic_maps"] = fields["semantic_maps"].masked_fill(padding, classes[which % len(classes)])
+    if "panoptic_maps" in fields and batch.batch_size:
+        ids = fields["panoptic_maps"].max().item(), fields["instance_ids"].numpy().max(initial=0).item()
+        if max(ids) + step + 2 * batch.max_instances + _ROOM < _INT32_MAX:
+            changed["panoptic_maps"] = fields["panoptic_maps"].masked_fill(padding, int(max(ids)) + step)
+    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
 def draw_source_rows(choices: Choices, target: int, source: int, intra_batch: bool) -> list[int]:
     """The source row of each of ``target`` samples; inside one batch never a sample's own."""
     if intra_batch:
@@ -209,6 +356,8 @@ def draw_any_plan(
     source: PaddedBatchedDenseSample,
     config: BatchCopyPasteConfig,
     source_idx: Sequence[int],
+    *,
+    step: int | None = None,
 ) -> PastePlan:
     """Read a plan over its whole legal range, far beyond what ``draw_plan`` draws.
 
@@ -224,10 +373,11 @@ def draw_any_plan(
         source: the source view.
         config: bounds the count and, by its class table, what is eligible.
         source_idx: B rows of the source view.
+        step: the inverse scale of all of them, if fixed.
     """
     alone = source is target and target.batch_size == 1
     rows = [
-        _draw_row(one, target, source, config, b, s, alone)
+        _draw_row(one, target, source, config, b, s, alone, step)
         for b, (one, s) in enumerate(zip(choices, source_idx, strict=True))
     ]
     batch, slots = target.batch_size, source.max_instances
@@ -255,6 +405,7 @@ def _draw_row(
     b: int,
     s: int,
     alone: bool,
+    fixed_step: int | None,
 ) -> dict[str, Any]:
     most = config.placement.k_range[1]
     slots = source.max_instances
@@ -262,6 +413,7 @@ def _draw_row(
     count = choices.of((*(few,) * 15, 0, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
     mix_key = to_int64(spread(choices.integer(0, 2**12 - 1)))
     hflip, step, move = choices.one_in(2), _draw_step(choices), choices.integer(0, 9)
+    step = step if fixed_step is None else fixed_step
     far = choices.of((2**24, -(2**24)))
     wide = choices.of(((far, 0), (0, far), (far, far)))
     height, width = target.canvas_size

@@ -37,15 +37,19 @@ def bind_thresholds(choices: Choices, case: PasteCase) -> BatchCopyPasteConfig:
         choices: where from; :data:`THRESHOLD_BYTES` are enough.
         case: a paste; its plan must not depend on the thresholds.
     """
-    # Few of the cases with a class table cover stuff in part, so they are taken more often.
-    taken = choices.integer(0, 4) >= (3 if case.schema is None else 1)
+    seldom = choices.integer(0, 7)
     rule, which, variant = choices.integer(0, 9), choices.integer(0, 2**12 - 1), choices.integer(0, 7)
     depth_tested = choices.one_in(3)
-    if not taken:
+    # Few of the cases cover stuff at all, so these are taken almost always.
+    if seldom < (5 if case.schema is None or case.target.semantic_maps is None else 1):
         return case.config
     pastes = [p for b in range(case.target.batch_size) if (p := _paste_of(case, b)).union.any()]
-    rules = (_bind_row, *(_bind_pasted,) * 2, *(_bind_stuff,) * 4, *(_bind_pasted_after_stuff,) * 3)
-    for bind in (rules[rule], _bind_stuff, _bind_row):
+    rules = (*(_bind_row,) * 4, *(_bind_pasted,) * 6)
+    if _stuff_areas(case, pastes):
+        rules = (_bind_row, *(_bind_stuff,) * 5, *(_bind_pasted_after_stuff,) * 2, *(_bind_small_row,) * 2)
+    # Contested pixels are rare: where there are some, what becomes of them mostly comes first.
+    first = _bind_contested if which % 4 else rules[rule]
+    for bind in (first, rules[rule], _bind_stuff, _bind_row):
         changes = bind(case, pastes, which, variant)
         if changes is not None:
             changes = {**changes, "z_test": case.config.z_test and depth_tested}
@@ -104,6 +108,7 @@ class _Paste:
     b: int
     union: np.ndarray  # [H, W] bool
     rows: list[np.ndarray]  # pixels won by every pasted row
+    contested: np.ndarray  # [H, W] bool, pixels of the union that several rows may take
 
 
 def _paste_of(case: PasteCase, b: int) -> _Paste:
@@ -114,21 +119,24 @@ def _paste_of(case: PasteCase, b: int) -> _Paste:
         gate &= ~np.asarray(target.padding_mask)[b, 0]
     winner = np.full(gate.shape, -1)
     if source.batch_size == 0 or count == 0:
-        return _Paste(b, winner >= 0, [])
+        return _Paste(b, winner >= 0, [], winner > 0)
     if target.semantic_maps is not None and source.semantic_maps is not None:
         donor = np.asarray(source.semantic_maps)[s]
         gate &= np.asarray(target.semantic_maps)[b] != config.ignore_index
         gate &= footprint(donor != config.ignore_index, case, b)[0]
         if source.instance_masks is None:
-            return _Paste(b, footprint(_mixed(donor, case, b), case, b)[0] & gate, [])
+            mixed = footprint(_mixed(donor, case, b), case, b)[0] & gate
+            return _Paste(b, mixed, [], np.zeros_like(mixed))
     if source.instance_masks is None:
-        return _Paste(b, winner >= 0, [])
+        return _Paste(b, winner >= 0, [], winner > 0)
     masks, labels = np.asarray(source.instance_masks)[s], source.labels[s].tolist()
     slots = rows_to_paste(case, b)[: min(count, int((~target.instance_valid[b]).sum()))]
     priority = {} if config.panoptic is None else config.panoptic.class_priority
+    seen = [footprint(masks[j], case, b)[0] & gate for j in slots]
     for n in sorted(range(len(slots)), key=lambda n: (priority.get(labels[slots[n]], 0), n)):
-        winner[footprint(masks[slots[n]], case, b)[0] & gate] = n
-    return _Paste(b, winner >= 0, [winner == n for n in range(len(slots))])
+        winner[seen[n]] = n
+    contested = np.sum([np.zeros_like(gate), *seen], axis=0) > 1
+    return _Paste(b, winner >= 0, [winner == n for n in range(len(slots))], contested)
 
 
 def _mixed(semantic: np.ndarray, case: PasteCase, b: int) -> np.ndarray:
@@ -180,6 +188,15 @@ def _bind_pasted(case: PasteCase, pastes: list[_Paste], which: int, variant: int
     return {**_without_reverts(case), "min_pasted_area": areas[which % len(areas)] + (variant > 5)}
 
 
+def _bind_contested(case: PasteCase, pastes: list[_Paste], which: int, variant: int) -> dict[str, Any] | None:
+    """A row that wins pixels from another has just enough for ``min_pasted_area``, or one too little."""
+    areas = [int(row.sum()) for p in pastes for row in p.rows if (row & p.contested).any()]
+    if not areas:
+        return None
+    area = max(areas[which // 4 % len(areas)] + (variant > 1), 1)
+    return {**_without_reverts(case), "min_pasted_area": area}
+
+
 def _bind_pasted_after_stuff(
     case: PasteCase, pastes: list[_Paste], which: int, variant: int
 ) -> dict[str, Any] | None:
@@ -197,6 +214,21 @@ def _bind_pasted_after_stuff(
     return {**changes, "min_pasted_area": rest + (variant > 1)}
 
 
+def _bind_small_row(case: PasteCase, pastes: list[_Paste], which: int, variant: int) -> dict[str, Any] | None:
+    """A stuff class is starved by a row that is too small to be pasted, beside one that is not."""
+    found: list[tuple[int, int, int]] = []
+    for _, left, label, (p, region) in _stuff_areas(case, pastes):
+        largest = max((int(row.sum()) for row in p.rows), default=0)
+        for row in p.rows:
+            lost, others = int((row & region).sum()), bool((p.union & ~row & region).any())
+            if lost and others and int(row.sum()) < largest:
+                found.append((label, left + lost, int(row.sum())))
+    if not found:
+        return _bind_pasted(case, pastes, which, variant)
+    label, least, area = found[which % len(found)]
+    return {**_with_stuff_rule(case, 0.0, {label: least}, stuff_policy="revert"), "min_pasted_area": area + 1}
+
+
 def _stuff_areas(
     case: PasteCase, pastes: list[_Paste]
 ) -> list[tuple[int, int, int, tuple[_Paste, np.ndarray]]]:
@@ -207,7 +239,7 @@ def _stuff_areas(
     for p in pastes:
         semantic = np.asarray(case.target.semantic_maps)[p.b]
         for label, kind in case.config.panoptic.taxonomy.classes.items():
-            # Padding is labelled ignore, and so no region has any.
+            # What is labelled on padding comes later; no region has any here.
             region = semantic == label
             former, left = int(region.sum()), int((region & ~p.union).sum())
             if kind == "stuff" and left < former:
@@ -225,9 +257,12 @@ def _partly_covered(found: list[_Areas], which: int) -> _Areas | None:
 def _threshold(areas: _Areas, variant: int) -> tuple[float, int]:
     """A fraction and an area: one binds, the other lets everything pass."""
     former, left, _ = areas
+    if variant == 5:
+        # Rounded up in Q16 it is more than is left, and cut off it is not.
+        return float(min((left * _Q16 // former + Fraction(3, 4)) / _Q16, Fraction(1))), 0
     if variant >= 6 or (variant >= 2 and left * _Q16 % former):
         return 0.0, left + variant % 2
-    return float(Fraction(left * _Q16 // former + (variant in (4, 5)), _Q16)), 0
+    return float(Fraction(left * _Q16 // former + (variant == 4), _Q16)), 0
 
 
 def _without_reverts(case: PasteCase) -> dict[str, Any]:
