@@ -136,7 +136,9 @@ def paste_cases(
 
     with_names(lambda: check_range("max_batch", 0, "max_batch", max_batch, 0))
     with_names(lambda: check_range("max_instances", 0, "max_instances", max_instances, 0))
-    head = draw(readers(8))
+    head, dirt = draw(readers(8)), draw(readers(16))
+    # Half of the frames would have a side of one or two pixels, on which little can happen.
+    least_side = max(min_side, min(dirt.of((1, 4, 6)), max_side)) if canvas is None else min_side
     with_schema = schema is not None or head.one_in(2)
     by_seed = head.one_in(2)
     batch = min(head.of((1,) * 7 + (2,) * 9 + (3,) * 3 + (0,)), max_batch)
@@ -163,7 +165,7 @@ def paste_cases(
             image_dtypes=image_dtypes,
             channels=channels,
             canvas=canvas,
-            min_side=min_side,
+            min_side=least_side,
             max_side=max_side,
             detection=detection,
             reserve=slots,
@@ -176,7 +178,6 @@ def paste_cases(
     target = draw_padded_batch(
         draw, frame, draw_samples(draw, frame, batch, batch, fewest, target_most), slots
     )
-    dirt = draw(readers(16))
     if dirt.one_in(3):
         target = add_padding(dirt, target, table.ignore_index)
     if intra_batch:
