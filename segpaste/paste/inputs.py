@@ -96,18 +96,27 @@ def check_out(
             raise ValueError(
                 f"out.{name}: got {value.dtype} on {value.device}, expected {like.dtype} on {like.device}"
             )
-    for name, value in given.items():
-        if not value.is_contiguous() and _overlaps_itself(value):
-            raise ValueError(f"out.{name}: got strides {value.stride()}, expected memory for every element")
-    read = list(wanted.values())
+    fields = [*given.values(), *wanted.values()]
     if source is not target:
-        read += source.tensors().values()
+        fields += source.tensors().values()
+    outputs = len(given)
+    stretches: list[tuple[int, int, int]] = []  # of addresses, with the number of the field
+    for n, value in enumerate(fields):
+        begin = value.data_ptr()
+        if value.is_contiguous():
+            end = begin + value.nbytes
+        elif n < outputs and _overlaps_itself(value):
+            name = list(given)[n]
+            raise ValueError(f"out.{name}: got strides {value.stride()}, expected memory for every element")
+        else:
+            end = begin + _reach(value)
+        if begin < end:
+            stretches.append((begin, end, n))
+    stretches.sort()
     # Inputs may share memory with each other, an output with nothing.
     written_to, written, read_to, last_read = 0, -1, 0, -1
-    for begin, end, n in sorted((*_stretch(v), n) for n, v in enumerate([*given.values(), *read])):
-        if begin == end:
-            continue
-        is_output = n < len(given)
+    for begin, end, n in stretches:
+        is_output = n < outputs
         if begin < written_to:
             raise ValueError(_shared(written, n, target, source, out))
         if is_output and begin < read_to:
@@ -131,13 +140,12 @@ def _shared(
     return f"{names[n]}: got the memory of {names[other]}, expected memory of its own"
 
 
-def _stretch(value: torch.Tensor) -> tuple[int, int]:
-    """The addresses that a tensor's elements lie between."""
-    begin = value.data_ptr()
-    if value.is_contiguous() or not value.numel():
-        return begin, begin + value.nbytes
+def _reach(value: torch.Tensor) -> int:
+    """The number of bytes from a tensor's first element to past its last."""
+    if not value.numel():
+        return 0
     last = sum((n - 1) * stride for n, stride in zip(value.shape, value.stride(), strict=True))
-    return begin, begin + (last + 1) * value.element_size()
+    return (last + 1) * value.element_size()
 
 
 def _overlaps_itself(value: torch.Tensor) -> bool:

@@ -117,20 +117,22 @@ def labels_present(semantic, padding, table, found):
 
 
 @compiled
-def paste_samples(height, width, class_mix, spans, source_spans, begin, end, *arrays):
+def paste_samples(height, width, class_mix, winner_type, clear, spans, source_spans, begin, end, *arrays):
     """Paste the samples ``begin <= b < end`` of a canvas.
 
     ``arrays`` are the fields of target, source and out (a ``View`` each), of the plan, the
     rules and the audit, one after the other: a call with the tuples themselves takes twice
     as long, on small images a hundredth of the whole paste.
 
-    ``out`` holds copies of the target's images and maps, and masks of zeros; of what there
-    is one of per row, nothing yet.
+    ``out`` holds copies of the target's images and maps; of what there is one of per row,
+    nothing yet. Its masks are zeros, or with ``clear`` anything: each is cleared when its row
+    is written, while it is in the cache. ``winner_type`` is of a dtype that holds every
+    source slot.
     """
     target, source, out = View(*arrays[0:14]), View(*arrays[14:28]), View(*arrays[28:42])
     plan, rules, audit = Plan(*arrays[42:50]), Rules(*arrays[50:64]), Audit(*arrays[64:69])
     slots_most = source.valid.shape[1]
-    winner = np.empty((height, width), dtype=np.int32)
+    winner = np.empty((height, width), dtype=winner_type.dtype)
     union = np.zeros((height, width), dtype=np.uint8)
     depth_size = (height, width) if target.depth.size else (0, 0)
     depth = np.empty(depth_size, dtype=np.float32)
@@ -174,7 +176,7 @@ def paste_samples(height, width, class_mix, spans, source_spans, begin, end, *ar
                 rects[n, 0], rects[n, 2] = positions_in(rows, span[0], span[2])
                 rects[n, 1], rects[n, 3] = positions_in(cols, span[1], span[3])
         for n in range(n_list):
-            fill_rect(winner, rects[n], -1)
+            fill_rect(winner, rects[n], winner.dtype.type(-1))
         for m in range(n_list):
             n = sequence[m]
             if class_mix:
@@ -253,13 +255,13 @@ def paste_samples(height, width, class_mix, spans, source_spans, begin, end, *ar
                 pasted += areas[n] > 0
             if pasted:
                 highest = highest_id(b, target)
-            update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, out, audit)
+            update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, clear, out, audit)
             fill_slots(
-                b, s, target, source, slots, n_list, areas, rects, highest, winner, columns, out, audit
+                b, s, target, source, slots, n_list, areas, rects, highest, winner, columns, clear, out, audit
             )
         if b + 1 < end:
             for n in range(n_list):
-                fill_rect(union, rects[n], 0)
+                fill_rect(union, rects[n], np.uint8(0))
 
 
 @compiled
@@ -419,7 +421,7 @@ def sort_by_priority(priority, n_list, sequence):
 
 @compiled
 def take_mask(mask, rect, n, rows, cols, winner):
-    mine, near_y, near_x = np.int32(n), rows.near, cols.near
+    mine, near_y, near_x = winner.dtype.type(n), rows.near, cols.near
     seen = np.empty(winner.shape[1], dtype=np.uint8)
     left, right = np.uint64(rect[1]), np.uint64(rect[3])
     for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
@@ -583,7 +585,7 @@ def take_back_starved(semantic, table, classes, starved, rect, n, winner):
 @compiled
 def mark_union(rect, n, winner, union):
     """Adds what row n won to the union; how much that is."""
-    mine, area = np.int32(n), np.int64(0)
+    mine, area = winner.dtype.type(n), np.int64(0)
     for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
         in_row = np.int32(0)
         for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
@@ -639,6 +641,12 @@ def paint_bytes(source, out, rects, areas, n_list, rows, cols, union):
         w0 = np.int32(256) - w1
         for i in range(stretches_of(rects, order, n_painted, np.int64(y), stretches)):
             left, right = stretches[i, 0], stretches[i, 1]
+            while left < right and not union[y, left]:
+                left += np.uint64(1)
+            while left < right and not union[y, right - np.uint64(1)]:
+                right -= np.uint64(1)
+            if left == right:
+                continue
             last = right - np.uint64(1)
             begin = np.uint64(min(min(first[left], second[left]), min(first[last], second[last])))
             end = np.uint64(max(max(first[left], second[left]), max(first[last], second[last])))
@@ -809,9 +817,18 @@ def highest_id(b, target):
 
 
 @compiled
-def update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, out, audit):
+def clear_plane(plane):
+    values = plane.reshape(-1)
+    for x in range(np.uint64(values.size)):
+        values[x] = 0
+
+
+@compiled
+def update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, clear, out, audit):
     """4.8: copies the target's rows without the union; drops those left with too little."""
     for i in range(target.valid.shape[1]):
+        if clear and target.valid[b, i]:
+            clear_plane(out.masks[b, i])
         if not target.valid[b, i] or spans[b, i, 2] == 0:
             continue
         top, left, bottom, right = spans[b, i, 0], spans[b, i, 1], spans[b, i, 2], spans[b, i, 3]
@@ -867,7 +884,9 @@ def drop_row(b, i, top, left, bottom, right, kept, rules, out):
 
 
 @compiled
-def fill_slots(b, s, target, source, slots, n_list, areas, rects, highest, winner, columns, out, audit):
+def fill_slots(
+    b, s, target, source, slots, n_list, areas, rects, highest, winner, columns, clear, out, audit
+):
     """4.8: pasted rows go into the slots that were free before, ascending, in paste order."""
     slot = np.int64(-1)
     fresh = highest
@@ -878,7 +897,9 @@ def fill_slots(b, s, target, source, slots, n_list, areas, rects, highest, winne
         while target.valid[b, slot]:
             slot += 1
         fresh += 1
-        mask, mine = out.masks[b, slot], np.int32(n)
+        if clear:
+            clear_plane(out.masks[b, slot])
+        mask, mine = out.masks[b, slot], winner.dtype.type(n)
         left, right = np.uint64(rects[n, 1]), np.uint64(rects[n, 3])
         columns[left:right] = 0
         first, last = np.int64(-1), np.int64(0)
@@ -903,11 +924,15 @@ def fill_slots(b, s, target, source, slots, n_list, areas, rects, highest, winne
         out.ids[b, slot] = fresh
         if audit.row_source.size:
             audit.row_source[b, slot] = slots[n]
+    if clear:
+        for free in range(slot + 1, target.valid.shape[1]):
+            if not target.valid[b, free]:
+                clear_plane(out.masks[b, free])
 
 
 @compiled
 def write_id(panoptic, rect, n, fresh, winner):
-    mine = np.int32(n)
+    mine = winner.dtype.type(n)
     for y in range(np.uint64(rect[0]), np.uint64(rect[2])):
         for x in range(np.uint64(rect[1]), np.uint64(rect[3])):
             before = panoptic[y, x]  # read whatever comes of it: a load under a condition is not vectorised

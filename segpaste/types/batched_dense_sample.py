@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 
 from segpaste.types.camera import CameraIntrinsics
 from segpaste.types.dense_sample import DenseSample, check_metric, check_modalities, xyxy
-from segpaste.types.modality import Modality, modality_set_name
+from segpaste.types.modality import Modality, modalities_of, modality_set_name
 from segpaste.types.padded_batched_dense_sample import PaddedBatchedDenseSample
 from segpaste.types.tensors import InstanceMask, PaddingMask, PanopticMap, SemanticMap, map_tensor
 from segpaste.types.validation import IMAGE_DTYPES, check_both_or_none, check_field
@@ -188,15 +188,9 @@ class BatchedDenseSample:
 
     def active_modalities(self) -> frozenset[Modality]:
         """The modalities present; ``IMAGE`` always is."""
-        present = {
-            Modality.IMAGE: self.images,
-            Modality.INSTANCE: self.instance_masks,
-            Modality.SEMANTIC: self.semantic_maps,
-            Modality.PANOPTIC: self.panoptic_maps,
-            Modality.DEPTH: self.depth,
-            Modality.NORMALS: self.normals,
-        }
-        return frozenset(m for m, value in present.items() if value is not None)
+        return modalities_of(
+            self.instance_masks, self.semantic_maps, self.panoptic_maps, self.depth, self.normals
+        )
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""

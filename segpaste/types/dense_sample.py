@@ -10,7 +10,7 @@ import torch
 from torchvision import tv_tensors
 
 from segpaste.types.camera import CameraIntrinsics
-from segpaste.types.modality import Modality, modality_set_name
+from segpaste.types.modality import Modality, modalities_of, modality_set_name
 from segpaste.types.tensors import InstanceMask, PaddingMask, PanopticMap, SemanticMap, map_tensor
 from segpaste.types.validation import (
     IMAGE_DTYPES,
@@ -142,15 +142,9 @@ class DenseSample:
 
     def active_modalities(self) -> frozenset[Modality]:
         """The modalities present; ``IMAGE`` always is."""
-        present = {
-            Modality.IMAGE: self.image,
-            Modality.INSTANCE: self.instance_masks,
-            Modality.SEMANTIC: self.semantic_map,
-            Modality.PANOPTIC: self.panoptic_map,
-            Modality.DEPTH: self.depth,
-            Modality.NORMALS: self.normals,
-        }
-        return frozenset(m for m, value in present.items() if value is not None)
+        return modalities_of(
+            self.instance_masks, self.semantic_map, self.panoptic_map, self.depth, self.normals
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields that are not ``None``; :meth:`from_dict` reads them back, equal."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Self
 
 import torch
 from torchvision import tv_tensors
 
 from segpaste.types.dense_sample import check_metric, check_modalities
-from segpaste.types.modality import Modality, modality_set_name
+from segpaste.types.modality import Modality, modalities_of, modality_set_name
 from segpaste.types.tensors import InstanceMask, PaddingMask, PanopticMap, SemanticMap, plain
 from segpaste.types.validation import (
     IMAGE_DTYPES,
@@ -90,15 +91,9 @@ class PaddedBatchedDenseSample:
 
     def active_modalities(self) -> frozenset[Modality]:
         """The modalities present; ``IMAGE`` always is."""
-        present = {
-            Modality.IMAGE: self.images,
-            Modality.INSTANCE: self.instance_masks,
-            Modality.SEMANTIC: self.semantic_maps,
-            Modality.PANOPTIC: self.panoptic_maps,
-            Modality.DEPTH: self.depth,
-            Modality.NORMALS: self.normals,
-        }
-        return frozenset(m for m, value in present.items() if value is not None)
+        return modalities_of(
+            self.instance_masks, self.semantic_maps, self.panoptic_maps, self.depth, self.normals
+        )
 
     def select(self, index: int) -> Self:
         """Sample ``index`` alone, with B = 1 and the same K; a view."""
@@ -118,11 +113,11 @@ class PaddedBatchedDenseSample:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The fields that are present, as plain tensors by name."""
-        present: dict[str, torch.Tensor] = {}
-        for name in _TENSORS:
-            value = getattr(self, name)
-            if value is not None:
-                present[name] = plain(value) if name in _WRAPPERS else value
+        values: tuple[torch.Tensor | None, ...] = _fields_of(self)
+        present = {name: value for name, value in zip(_TENSORS, values, strict=True) if value is not None}
+        for name in _WRAPPERS:
+            if name in present:
+                present[name] = plain(present[name])
         return present
 
     def validate(self) -> None:
@@ -208,6 +203,7 @@ _WRAPPERS = {
 }
 
 _TENSORS = tuple(f.name for f in fields(PaddedBatchedDenseSample) if f.name != "metric_depth")
+_fields_of = attrgetter(*_TENSORS)
 
 
 def _at(value: torch.Tensor | None, index: int) -> torch.Tensor | None:

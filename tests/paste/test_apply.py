@@ -119,6 +119,28 @@ def test_images_without_channels(executor):
     assert_same_bits(expected, actual, audits=(told, also_told))
 
 
+def test_more_rows_than_two_bytes_number():
+    slots = 2**15 + 2
+    rows: dict[str, Any] = {
+        "boxes": torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, slots, 4).clone(),
+        "labels": torch.ones((1, slots), dtype=torch.int64),
+        "instance_ids": torch.arange(slots, dtype=torch.int32)[None],
+        "instance_masks": torch.ones((1, slots, 1, 1), dtype=torch.bool),
+    }
+    image = torch.zeros((1, 1, 1, 1), dtype=torch.uint8)
+    every = torch.ones((1, slots), dtype=torch.bool)
+    source = PaddedBatchedDenseSample(images=image + 9, instance_valid=every, **rows)  # pyright: ignore[reportArgumentType]
+    nothing: dict[str, Any] = {name: torch.zeros_like(value) for name, value in rows.items()}
+    target = PaddedBatchedDenseSample(images=image, instance_valid=~every, **nothing)  # pyright: ignore[reportArgumentType]
+    config = BatchCopyPasteConfig(min_pasted_area=1)
+    drawn = plan(order=list(range(slots)), count=slots)
+    out, audit = apply_with_audit(target, source, drawn, config)
+    assert out.images.item() == 9
+    # All want the one pixel: the last gets it, and the first slot.
+    assert out.instance_valid.sum() == 1
+    assert audit.row_source[0, 0] == slots - 1
+
+
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_true_may_be_any_byte(executor):
     def loud(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:

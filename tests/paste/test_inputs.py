@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segpaste.paste import apply_reference
-from segpaste.paste.inputs import _overlaps_itself, _stretch, check_out, check_views
+from segpaste.paste.inputs import _overlaps_itself, _reach, check_out, check_views
 from segpaste.types import BatchCopyPasteConfig, PanopticPasteConfig, PanopticSchemaSpec
 from tests.paste.samples import plan, view
 
@@ -172,17 +172,15 @@ def test_whether_two_elements_may_share_memory(shape, strides, overlaps):
     assert _overlaps_itself(torch.as_strided(torch.zeros(64), shape, strides)) is overlaps
 
 
-def test_the_stretch_of_memory_that_a_tensor_lies_in():
+def test_how_far_a_tensor_reaches_in_memory():
     memory = torch.zeros(60, dtype=torch.int64)
-    begin = memory.data_ptr()
-    assert _stretch(memory) == (begin, begin + 480)
-    assert _stretch(memory[3:7]) == (begin + 24, begin + 56)
-    empty = _stretch(memory[:0])
-    assert empty[0] == empty[1]
+    assert _reach(memory) == 480
+    assert _reach(memory[3:7]) == 32
+    assert _reach(memory[:0]) == 0
     # Elements 5, 8, 11: the last ends at 12.
-    assert _stretch(memory[5:12:3]) == (begin + 40, begin + 96)
+    assert _reach(memory[5:12:3]) == 56
     # Rows of 10: the last element is 2 * 10 + 3 * 2 = 26.
-    assert _stretch(memory.view(6, 10)[:3, :8:2]) == (begin, begin + 27 * 8)
+    assert _reach(memory.view(6, 10)[:3, :8:2]) == 27 * 8
 
 
 def image_at(memory: torch.Tensor, begin: int) -> Any:
