@@ -67,11 +67,12 @@ class PaddedBatchedDenseSample:
     def __post_init__(self) -> None:
         if torch.compiler.is_compiling():
             return
+        self._check_structure()  # before fields are wrapped: what a tv_tensor is asked takes it longer
         for name, kind in _WRAPPERS.items():
             value = getattr(self, name)
-            if isinstance(value, torch.Tensor) and not isinstance(value, kind):
-                object.__setattr__(self, name, kind(value.as_subclass(torch.Tensor)))
-        self._check_structure()
+            if value is not None and not isinstance(value, kind):
+                # Not ``kind(value)``, which would move it to the default device.
+                object.__setattr__(self, name, plain(value).as_subclass(kind))
 
     @property
     def batch_size(self) -> int:
