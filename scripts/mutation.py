@@ -6,9 +6,9 @@
     python scripts/mutation.py --gather                            # only bring mutation/ up to date
 
 A module is mutated in a copy of the tree, in ``.mutation/``, together with those that are run by
-the same tests. What was stopped goes on where it was, and mutants that live are tried again once a
-test has changed; ``--fresh`` forgets what was killed before. Results go to ``mutation/score.json``
-and ``mutation/survivors.yaml``.
+the same tests. What was stopped goes on where it was, and mutants that live, but for those judged
+equivalent, are tried again once a test has changed; ``--fresh`` forgets what was found before.
+Results go to ``mutation/score.json`` and ``mutation/survivors.yaml``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> int:
         runs: dict[str, workspace.Run] = {}
         if not options.gather:
             console.print(f"{', '.join(target.modules)} ...", highlight=False)
-            workspace.prepare(target, fresh=options.fresh)
+            spared = () if options.fresh else verdicts.equivalent(target)
+            workspace.prepare(target, fresh=options.fresh, spared=spared)
             try:
                 runs[target.name] = workspace.run(target, processes=options.processes)
             except workspace.MutmutError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,31 @@ STATUSES = ("killed", "survived", "timeout", "no tests", "suspicious", "segfault
 
 def alive(target: Target, module: str) -> dict[Mutant, str]:
     """Every mutant of a module that no test has killed so far, with its status."""
-    found: dict[Mutant, str] = {}
+    return {mutant: status for _, mutant, status in _alive(target, module)}
+
+
+def equivalent(target: Target) -> set[str]:
+    """The living mutants of a target that were judged equivalent, by the names that mutmut has."""
+    listed = read_survivors()
+    rules = [Rule(**rule) for rule in listed["rules"]]
+    judged = {_identity(entry) for entry in listed["mutants"] if entry["verdict"] == "equivalent"}
+    return {
+        name
+        for module in target.modules
+        for name, mutant, status in _alive(target, module)
+        if status == "survived"
+        and (mutant in judged or any(r.verdict == "equivalent" and r.covers(mutant) for r in rules))
+    }
+
+
+def _alive(target: Target, module: str) -> Iterator[tuple[str, Mutant, str]]:
     seen: Counter[tuple[str, str, str]] = Counter()
     names = sorted(exit_codes(target, module).items(), key=lambda item: _number(item[0]))
     survivors = {name: status for name, code in names if (status := status_by_exit_code[code]) != "killed"}
     for name, status in survivors.items():
         function, before, after = _difference(target, module, name)
         seen[function, before, after] += 1
-        mutant = Mutant(module, function, before, after, seen[function, before, after])
-        found[mutant] = status
-    return found
+        yield name, Mutant(module, function, before, after, seen[function, before, after]), status
 
 
 def gather(targets: Iterable[Target], runs: dict[str, Run] | None = None) -> None:

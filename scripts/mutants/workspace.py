@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def folder_of(target: Target) -> Path:
     return FOLDER / target.name
 
 
-def prepare(target: Target, *, fresh: bool = False) -> Path:
+def prepare(target: Target, *, fresh: bool = False, spared: Collection[str] = ()) -> Path:
     """Bring the copy up to date and return its folder.
 
     The links to the suite's three packages become folders. In the mutated modules, decorators
@@ -67,6 +68,7 @@ def prepare(target: Target, *, fresh: bool = False) -> Path:
     Args:
         target: the modules.
         fresh: forget earlier results.
+        spared: mutants that live and need not be tried again.
     """
     folder = folder_of(target)
     if fresh and folder.exists():
@@ -80,7 +82,7 @@ def prepare(target: Target, *, fresh: bool = False) -> Path:
     _copy_machine_code(folder)
     state = folder / _STATE
     changed = not state.exists() or json.loads(state.read_text())["digest"] != digest.hexdigest()
-    _try_again(target, changed=changed)
+    _try_again(target, changed=changed, spared=spared)
     state.write_text(json.dumps({"digest": digest.hexdigest()}))
     return folder
 
@@ -200,7 +202,7 @@ def _copy_machine_code(folder: Path) -> None:
                 shutil.copy2(path, copy)
 
 
-def _try_again(target: Target, *, changed: bool) -> None:
+def _try_again(target: Target, *, changed: bool, spared: Collection[str]) -> None:
     """Forget the results of what was not killed; in files that have not changed, of timeouts alone.
 
     A machine that was held up while it ran makes a timeout of anything.
@@ -212,7 +214,9 @@ def _try_again(target: Target, *, changed: bool) -> None:
         if meta.exists():
             content = json.loads(meta.read_text())
             codes = content["exit_code_by_key"]
-            content["exit_code_by_key"] = {k: c if c in kept else None for k, c in codes.items()}
+            content["exit_code_by_key"] = {
+                k: c if c in kept or k in spared else None for k, c in codes.items()
+            }
             meta.write_text(json.dumps(content, indent=4))
 
 

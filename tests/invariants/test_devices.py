@@ -1,0 +1,69 @@
+"""Laws compute where the sample lies: no tensor is made on the default device.
+
+Only a GPU could show the mistake in a result; here every call that makes a tensor is watched.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from segpaste.invariants import MetamorphicCase, check_metamorphic, check_padded, check_paste, check_sample
+from tests.invariants.invariant_cases import dense, joined_cases, paste_by_expectation
+from tests.invariants.test_tiny_pastes import pastes
+from tests.parity.drawn import KINDS
+
+LAWS_FOLDER = Path(sys.modules["segpaste.invariants"].__file__ or "").resolve().parent
+MAKERS = (torch.tensor, torch.zeros, torch.ones, torch.full, torch.arange, torch.empty, torch.eye)
+
+
+class Watch(TorchFunctionMode):
+    """Notes where a law makes a tensor without saying on which device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.made = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in MAKERS:
+            frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+            path = Path(frame.f_code.co_filename)
+            if path.resolve().parent == LAWS_FOLDER:
+                self.made += 1
+                if kwargs.get("device") is None:
+                    self.found.add(f"{path.name}: torch.{func.__name__} in {frame.f_code.co_name}")
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_paste_is_judged_where_it_lies(kind: str) -> None:
+    with Watch() as watch:
+        for case, out, told in pastes(kind)[:2]:
+            check_padded(out)
+            check_sample(out, case.schema, before=case.target, source=case.source)
+            check_sample(dense(out), case.schema, before=dense(case.target), source=dense(case.source))
+            check_paste(case.target, out, told, source=case.source)
+            check_paste(case.target, out, schema=case.schema)
+            check_paste(dense(case.target), dense(out), told, source=case.source)
+    assert watch.made > 0
+    assert watch.found == set()
+
+
+@pytest.mark.parametrize("kind", ["instance", "semantic", "instance+semantic+panoptic+depth+normals"])
+def test_runs_are_compared_where_they_lie(kind: str) -> None:
+    case = joined_cases(3, 2, KINDS[kind][0])
+    several = MetamorphicCase(case.target, case.source, case.plan, case.config, paste_by_expectation)
+    with Watch() as watch:
+        check_metamorphic(several)
+    assert watch.made > 0
+    assert watch.found == set()
