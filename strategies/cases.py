@@ -107,6 +107,7 @@ def paste_cases(
     max_batch: int = 3,
     max_instances: int = 4,
     detection: bool = False,
+    untidy: bool = True,
 ) -> PasteCase:
     """Whole pastes: target, source, plan, configuration and seed.
 
@@ -128,6 +129,9 @@ def paste_cases(
         max_batch: most targets, and most samples of a source view.
         max_instances: most objects drawn for a sample.
         detection: rows have boxes and labels but no masks; for the image alone.
+        untidy: some samples are as annotators and pipelines leave them, breaking a sample
+            law or two: boxes with room around their masks, labels and ids on padding, overlapping
+            rows of one class, normals that look away. Else all of them meet every sample law.
 
     Raises:
         hypothesis.errors.InvalidArgument: on limits that no case meets.
@@ -187,8 +191,8 @@ def paste_cases(
         source = draw_padded_batch(
             draw, view, draw_samples(draw, view, sources, sources, fewest, most), slots
         )
-    donors = overlap_rows(dirt, source)
-    vanishing = dirt.one_in(6) and donors.normals is not None and donors.instance_masks is not None
+    donors = overlap_rows(dirt, source, same_class=untidy)
+    vanishing = dirt.one_in(6) and untidy and donors.normals is not None and donors.instance_masks is not None
     donors = opposed_normals(donors) if vanishing else donors
     target, source = donors if intra_batch else target, donors
     if dirt.one_in(2) and target.metric_depth:
@@ -206,7 +210,7 @@ def paste_cases(
         plan = draw_any_plan(each, target, source, config, rows, step=HALF_SIZE if vanishing else None)
     case = PasteCase(target, source, plan, config, seed)
     case = replace(case, config=bind_thresholds(draw(readers(THRESHOLD_BYTES)), case))
-    if dirt.integer(0, 7):
+    if dirt.integer(0, 7) and untidy:
         dirty = loosen_boxes(dirt, label_padding(dirt, target, table, case.config))
         case = replace(case, target=dirty, source=dirty if intra_batch else source)
     for label in case_labels(case):

@@ -201,7 +201,9 @@ def draw_padded(
     return PaddedBatchedDenseSample(**changed, metric_depth=padded.metric_depth)
 
 
-def overlap_rows(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
+def overlap_rows(
+    choices: Choices, batch: PaddedBatchedDenseSample, *, same_class: bool
+) -> PaddedBatchedDenseSample:
     """The batch, in every sample one row grown over another, of another class if there is one.
 
     Scenes hide what lies behind, and few of their masks overlap; pasted together, only
@@ -210,6 +212,7 @@ def overlap_rows(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBat
     Args:
         choices: where from; a few bytes are enough.
         batch: the batch.
+        same_class: whether it may be of the same class where there is no other.
     """
     fields = batch.tensors()
     which = choices.integer(0, 63)
@@ -219,7 +222,10 @@ def overlap_rows(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBat
     for b in range(batch.batch_size):
         rows, labels = fields["instance_valid"][b].nonzero().flatten().tolist(), batch.labels[b].tolist()
         pairs = [(i, j) for i in rows for j in rows if i != j]
-        pairs = [(i, j) for i, j in pairs if labels[i] != labels[j]] or pairs
+        others = [(i, j) for i, j in pairs if labels[i] != labels[j]]
+        if not same_class:
+            others = [(i, j) for i, j in others if not _meets_class(masks[b], j, labels, labels[i])]
+        pairs = others or (pairs if same_class else [])
         if pairs:
             i, j = pairs[which % len(pairs)]
             masks[b, i] |= masks[b, j]
@@ -227,6 +233,12 @@ def overlap_rows(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBat
             boxes[b, i] = torch.cat((corners[:, :2].amin(dim=0), corners[:, 2:].amax(dim=0)))
     changed: dict[str, Any] = fields | {"instance_masks": masks, "boxes": boxes}
     return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
+def _meets_class(masks: torch.Tensor, row: int, labels: list[int], label: int) -> bool:
+    """Whether a row's mask shares a pixel with any of a class, of ``[K, H, W]``."""
+    same = torch.tensor([other == label for other in labels])
+    return bool((masks[same] & masks[row]).any())
 
 
 def add_padding(
