@@ -154,7 +154,7 @@ def _executor(name: str) -> Executor:
 @cache
 def _say_if_denormals_are_flushed() -> None:
     """Once in a process: the exactness of all executors hangs on it."""
-    if not bool(torch.tensor(2.0**-149) * 1.0):
+    if not bool(torch.tensor(2.0**-149, device="cpu") * 1.0):
         warnings.warn(
             "torch.set_flush_denormal(True) is on: executors promise the same bits only without it",
             RuntimeWarning,

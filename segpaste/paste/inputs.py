@@ -236,7 +236,7 @@ def _check_labels(name: str, view: PaddedBatchedDenseSample, schema: PanopticSch
 def _unknown(labels: torch.Tensor, known: tuple[int, ...]) -> int | None:
     """The first of the labels ``[n]`` int64 that is not known."""
     if max(known, default=0) >= _LARGEST_TABLE:
-        missing = labels[~torch.isin(labels, torch.tensor(known, dtype=torch.int64))]
+        missing = labels[~torch.isin(labels, torch.tensor(known, dtype=torch.int64, device="cpu"))]
         return int(missing[0]) if missing.numel() else None
     # One pass; a map is mostly runs of one label. torch.isin takes some thirty times as long.
     from segpaste.paste.label_kernels import first_unknown

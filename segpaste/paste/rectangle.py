@@ -86,7 +86,7 @@ def _copies(
             # NumPy's zeros are the system's: memory that is never written costs nothing.
             copy = torch.from_numpy(np.zeros(tuple(value.shape), dtype=bool))
         elif copy is None:
-            copy = torch.empty(value.shape, dtype=value.dtype)
+            copy = torch.empty(value.shape, dtype=value.dtype, device="cpu")
         if name not in later:
             copy.copy_(value.detach() if value.requires_grad else value)
         copies[name] = copy

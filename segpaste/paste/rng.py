@@ -64,10 +64,10 @@ def _words_on_cpu(key: torch.Tensor, counter: tuple[int | torch.Tensor, ...]) ->
 
     keys = torch.broadcast_tensors(key, *(word for word in counter if isinstance(word, torch.Tensor)))[0]
     shape = keys.shape
-    counters = torch.zeros((*shape, 4), dtype=torch.int64)
+    counters = torch.zeros((*shape, 4), dtype=torch.int64, device="cpu")
     for i, word in enumerate(counter):
         counters[..., i] = word
-    words = torch.empty((*shape, 4), dtype=torch.int64)
+    words = torch.empty((*shape, 4), dtype=torch.int64, device="cpu")
     fill_words(keys.reshape(-1).numpy(), counters.view(-1, 4).numpy(), words.view(-1, 4).numpy())
     return words
 

@@ -135,12 +135,14 @@ def _tables(panoptic: PanopticPasteConfig | None, device: torch.device) -> Class
     # By rank: a priority may be negative, and only the order of two counts.
     rank = {p: n for n, p in enumerate(sorted({0, *priority.values()}))}
     ids = sorted(classes)
+    made: dict[str, Any] = {"dtype": torch.int64, "device": "cpu"}
+    flags: dict[str, Any] = {"dtype": torch.bool, "device": "cpu"}
     tables = ClassTables(
-        ids=torch.tensor([*ids, _NO_CLASS], dtype=torch.int64),
-        is_thing=torch.tensor([*(classes[c] == "thing" for c in ids), False]),
-        is_stuff=torch.tensor([*(classes[c] == "stuff" for c in ids), False]),
-        priority=torch.tensor([*(rank[priority.get(c, 0)] for c in ids), rank[0]], dtype=torch.int64),
-        min_area=torch.tensor([*(area.get(c, 0) for c in ids), 0], dtype=torch.int64),
+        ids=torch.tensor([*ids, _NO_CLASS], **made),
+        is_thing=torch.tensor([*(classes[c] == "thing" for c in ids), False], **flags),
+        is_stuff=torch.tensor([*(classes[c] == "stuff" for c in ids), False], **flags),
+        priority=torch.tensor([*(rank[priority.get(c, 0)] for c in ids), rank[0]], **made),
+        min_area=torch.tensor([*(area.get(c, 0) for c in ids), 0], **made),
     )
     return tables.to(device)
 

@@ -19,7 +19,7 @@ def mask_spans(masks: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     if masks.device.type == "cpu" and not torch.compiler.is_compiling():
         from segpaste.paste.span_kernels import fill_spans
 
-        spans = torch.empty((*masks.shape[:2], 4), dtype=torch.int64)
+        spans = torch.empty((*masks.shape[:2], 4), dtype=torch.int64, device="cpu")
         looked_at = words_of(masks.detach().contiguous().numpy().view(np.uint8))
         fill_spans(looked_at, wanted.contiguous().numpy().view(np.uint8), spans.numpy(), 0, len(masks))
         return spans

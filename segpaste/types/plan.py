@@ -88,7 +88,7 @@ class PastePlan:
                 raise ValueError(
                     f"plan.{name}: got {int(value[value.abs() > high][0])}, expected at most {high} in size"
                 )
-        slots = torch.arange(self.order.shape[1])
+        slots = torch.arange(self.order.shape[1], device=self.order.device)
         if not torch.equal(self.order.sort(dim=1).values, slots.expand_as(self.order)):
             raise ValueError("plan.order: got rows with repeats or gaps, expected permutations of 0..K_s-1")
 
