@@ -67,6 +67,39 @@ def test_every_three_of_the_four_are_tried(skipped: int) -> None:
     assert may_blend([0.5, 0.5, 0.5], far)
 
 
+def test_several_vectors_and_blocks_are_judged_one_by_one() -> None:
+    blocks = [AHEAD, WEDGE, [[-1.0, 0.0, 0.0]] * 4, [[0.0, 0.0, 0.5]] * 4]
+    vectors = [[0.0, 0.0, 1.0], [0.5, 0.75, 1.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.25], [0.0, 1.0, 0.0]]
+    found = _may_blend(
+        torch.tensor(vectors, dtype=torch.float64)[:, None], torch.tensor([blocks], dtype=torch.float64)
+    )
+    assert found.tolist() == [[may_blend(vector, block) for block in blocks] for vector in vectors]
+    assert found.any(dim=0).tolist() == [True] * 4
+    assert not bool(found.all(dim=1).any())
+
+
+def test_a_cap_of_a_quarter_turn_and_more_is_none() -> None:
+    # One corner is at right angles to the mean: reach is 0, and the cap says nothing.
+    block = [[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 1.0, 0.0]]
+    assert may_blend([1.0, 0.5, 0.0], block)
+    assert not may_blend([0.0, 0.0, 0.25], [[0.0, 0.0, 0.5]] * 4)
+
+
+def test_the_volume_of_three_at_its_limit() -> None:
+    vector = [0.5, 0.5, 0.5]
+    a, b, far = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 0.0, 0.5]
+    for first, second in ((a, b), (b, a)):
+        assert may_blend(vector, [first, second, [0.0, 0.0, -TOLERANCE], far])
+        assert not may_blend(vector, [first, second, [0.0, 0.0, -BEYOND], far])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_share_of_one_of_three_at_its_limit(sign: float) -> None:
+    a, b, c = [sign, 1.0, 0.0], [-sign, 1.0, 0.0], [0.0, 0.0, 1.0]
+    assert may_blend([-2 * sign * TOLERANCE, TOLERANCE, 1.0], [a, b, c, a])
+    assert not may_blend([-2 * sign * BEYOND, BEYOND, 1.0], [a, b, c, a])
+
+
 def test_opposite_normals_have_no_cap() -> None:
     block = [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]
     assert may_blend([0.6, 0.8, 0.0], block)

@@ -90,7 +90,9 @@ def test_one_report_a_law_by_name() -> None:
 def test_another_canvas_leaves_nothing_to_judge() -> None:
     case, *_ = a_paste()
     smaller = random_case(4, ALL, canvas=(4, 6), slots=5).target
-    for report in check_paste(case.target, smaller):
+    found = check_paste(case.target, smaller)
+    assert names(found) == [law.name for law in laws("paste")]
+    for report in found:
         if report.name == "paste.frame_kept":
             assert (report.status, report.count) == ("violated", 1)
             assert report.message == "canvas (4, 6), expected (5, 6)"
@@ -140,6 +142,8 @@ def test_a_sample_is_judged_by_schema_before_and_source() -> None:
     with pytest.raises(InvariantViolation) as raised:
         assert_sample(out, unknown, only="instance.labels_in_schema")
     assert names(list(raised.value.reports)) == ["instance.labels_in_schema"]
+    with pytest.raises(InvariantViolation):
+        assert_sample(out, unknown)
     assert_sample(out, unknown, before=out, only="instance.labels_in_schema")
     assert_sample(out, unknown, before=out, source=case.source, only="semantic.values_in_schema")
     with pytest.raises(InvariantViolation):
@@ -187,12 +191,19 @@ def test_a_plan_that_was_given_is_believed_more_than_the_audits() -> None:
         case.target, out, boastful, source=case.source, config=case.config, only="audit.plan_fits"
     )
     assert report.message == "the audit's configuration is not the one that was given"
+    given = {"source": case.source, "plan": case.plan, "config": case.config}
+    (report,) = check_paste(case.target, out, told, only="audit.plan_fits", **given)
+    assert report.status == "held"
 
 
 def test_asserts_hand_on_what_they_are_given() -> None:
     case, out, told = a_paste()
     assert_paste(case.target, out, told, source=case.source)
     assert_paste(case.target, out, schema=case.schema)
+    with pytest.raises(InvariantViolation):
+        assert_paste(
+            case.target, out, schema=PanopticSchemaSpec(classes={40: "thing"}), only="paste.things_only"
+        )
     thief = with_fields(out, labels=out.labels + 40)
     with pytest.raises(InvariantViolation):
         assert_paste(case.target, thief, told, source=case.source, only="instance.identity_preserved")
@@ -262,13 +273,15 @@ def test_a_law_is_what_its_docstring_says(monkeypatch: pytest.MonkeyPatch) -> No
 
         In the wild: broken
         here.
+
+        In the wild: and there.
         """
         return HELD
 
     law = registry.get_law("x.y")
     assert (law.name, law.kind, law.needs) == ("x.y", "sample", frozenset({Modality.DEPTH}))
     assert law.statement == "The statement, on two lines."
-    assert law.in_the_wild == "broken here."
+    assert law.in_the_wild == "broken here. and there."
     assert law.predicate is predicate
     register("x.z", "paste")(lambda case: HELD)
     assert (registry.get_law("x.z").statement, registry.get_law("x.z").in_the_wild) == ("", "")
@@ -276,6 +289,12 @@ def test_a_law_is_what_its_docstring_says(monkeypatch: pytest.MonkeyPatch) -> No
         registry.get_law("nothing")
     with pytest.raises(KeyError, match=r"name: got 'a\.b\.z', expected a law such as x\.z\"$"):
         registry.get_law("a.b.z")
+    for name in ("p.q.z", "p.r", "p.s"):
+        register(name, "paste")(lambda case: HELD)
+    with pytest.raises(KeyError, match=r"expected a law such as x\.y, x\.z, p\.q\.z\"$"):
+        registry.get_law("nothing")
+    with pytest.raises(KeyError, match=r"expected a law such as x\.z, p\.q\.z\"$"):
+        registry.get_law("a.z")
     with pytest.raises(ValueError, match=r"^name: got 'x\.y' twice, expected every law once$"):
         registry.add(law)
 

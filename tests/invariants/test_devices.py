@@ -15,6 +15,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from segpaste.invariants import MetamorphicCase, check_metamorphic, check_padded, check_paste, check_sample
+from segpaste.invariants.averted import carried_over
 from tests.invariants.invariant_cases import dense, joined_cases, paste_by_expectation
 from tests.invariants.test_tiny_pastes import pastes
 from tests.parity.drawn import KINDS
@@ -55,6 +56,14 @@ def test_a_paste_is_judged_where_it_lies(kind: str) -> None:
             check_paste(case.target, out, told, source=case.source)
             check_paste(case.target, out, schema=case.schema)
             check_paste(dense(case.target), dense(out), told, source=case.source)
+    assert watch.made > 0
+    assert watch.found == set()
+
+
+def test_averted_normals_are_looked_up_where_they_lie() -> None:
+    away = torch.tensor([0.0, 0.0, 1.0]).reshape(3, 1, 1).expand(3, 2, 2)
+    with Watch() as watch:
+        assert bool(carried_over(away, away, away[2] > 0).all())
     assert watch.made > 0
     assert watch.found == set()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
+from segpaste.invariants.bits import same
 from segpaste.invariants.expected import ExpectedPaste, expect_paste
 from segpaste.invariants.masks import depth_of_cover
+from segpaste.invariants.transforms import joined, transposed
 from segpaste.invariants.view import present, view_of
+from segpaste.invariants.warp import sampling_grid, warp_at
 from segpaste.types import LEGAL_MODALITY_SETS, Modality
 from tests.invariants.invariant_cases import Case, dense, random_case, with_fields
 from tests.invariants.test_expected import disagreements
@@ -93,6 +97,8 @@ def test_what_a_class_mix_says_of_pixels() -> None:
         )
         found = expected(case)
         assert torch.equal(found.first_union, found.union | found.reverted)
+        assert not bool((found.stuff_lost & ~found.first_union).any())
+        assert not bool((found.reverted & ~found.stuff_lost).any())
         assert not bool((found.hidden & found.first_union).any())
         hidden += int(found.hidden.sum())
         taken_back += int(found.reverted.sum())
@@ -177,6 +183,13 @@ def test_a_depth_too_small_for_float32_is_not_valid() -> None:
     ],
 )
 def test_normals_between_two(left: tuple[float, ...], right: tuple[float, ...]) -> None:
+    case = normals_case(left, right)
+    assert bool(expected(case).union.any())
+    assert disagreements(case) == []
+
+
+def normals_case(left: tuple[float, ...], right: tuple[float, ...]) -> Case:
+    """A source of columns with these normals by turns, pasted at half its size into an empty target."""
     # At half the size a pixel looks between two: weights 128 and 128, the second is the nearest.
     base = random_case(
         1, LEGAL_MODALITY_SETS[1], canvas=(4, 4), slots=2, source_slots=1, schema=False, padding=False,
@@ -201,8 +214,16 @@ def test_normals_between_two(left: tuple[float, ...], right: tuple[float, ...]) 
     target = with_fields(
         case.target, instance_masks=empty, instance_valid=torch.zeros(1, 2, dtype=torch.bool)
     )
-    case = replace(case, source=source, target=target)
-    assert bool(expected(case).union.any())
+    return replace(case, source=source, target=target)
+
+
+def test_only_normals_that_cancel_are_taken_from_the_nearest() -> None:
+    case = normals_case((0.6, 0.0, -0.8), (-0.6, 0.0, 0.8))
+    normals = case.source.tensors()["normals"].clone()
+    normals[0, :, :, 2] = torch.tensor([0.0, 0.6, -0.8])[:, None]
+    normals[0, :, :, 3] = torch.tensor([0.8, 0.0, -0.6])[:, None]
+    case = replace(case, source=with_fields(case.source, normals=normals))
+    assert bool(expected(case).union[:2, :2].all())
     assert disagreements(case) == []
 
 
@@ -317,3 +338,183 @@ def test_the_largest_id_is_a_rows_or_the_maps(largest: str) -> None:
     case = replace(case, target=with_fields(case.target, instance_ids=ids, panoptic_maps=panoptic))
     assert expected(case).max_prev == 70
     assert disagreements(case) == []
+
+
+def stuff_case(
+    height: int, width: int, left: int, *, minimum: dict[int, int], tau: float, policy: str = "revert"
+) -> Case:
+    """A target all of stuff, of which a thing of the source leaves its last ``left`` pixels."""
+    case = as_it_lies(
+        random_case(
+            1, ROWS | {Modality.SEMANTIC}, canvas=(height, width), slots=2, source_slots=1, schema=True,
+            padding=False, dtype=torch.uint8, min_pasted_area=1, z_test=False, stuff_min_area=minimum,
+            tau=tau, stuff_policy=policy, fullness=0.0, priority={},
+        )
+    )  # fmt: skip
+    taken = torch.ones(height * width, dtype=torch.bool)
+    taken[height * width - left :] = False
+    source = with_fields(
+        case.source,
+        instance_masks=taken.reshape(1, 1, height, width),
+        instance_valid=torch.tensor([[True]]),
+        labels=torch.tensor([[1]]),
+        instance_ids=torch.tensor([[1]], dtype=torch.int32),
+        semantic_maps=torch.ones(1, height, width, dtype=torch.int64),
+    )
+    target = with_fields(case.target, semantic_maps=torch.full((1, height, width), STUFF))
+    return replace(case, source=source, target=target)
+
+
+@pytest.mark.parametrize("policy", ["revert", "ignore"])
+@pytest.mark.parametrize(
+    ("left", "minimum", "tau", "below"),
+    [
+        (2, {STUFF: 2}, 0.0, False),
+        (1, {STUFF: 2}, 0.0, True),
+        (4, {}, 0.5, False),
+        (3, {}, 0.5, True),
+        (0, {}, 0.0, False),
+        (0, {8: 1}, 0.0, False),
+        (0, {STUFF: 1}, 0.0, True),
+    ],
+)
+def test_stuff_exactly_at_its_threshold_is_large_enough(
+    left: int, minimum: dict[int, int], tau: float, below: bool, policy: str
+) -> None:
+    case = stuff_case(2, 4, left, minimum=minimum, tau=tau, policy=policy)
+    found = expected(case)
+    assert found.stuff == ((STUFF, 8, left, below),)
+    assert bool(found.reverted.any()) is (below and policy == "revert")
+    assert disagreements(case) == []
+
+
+def test_stuff_one_part_in_65536_below_its_fraction_is_too_small() -> None:
+    found = expected(stuff_case(1, 65537, 1, minimum={}, tau=1 / 65536))
+    assert found.stuff == ((STUFF, 65537, 1, True),)
+    found = expected(stuff_case(1, 65536, 1, minimum={}, tau=1 / 65536))
+    assert found.stuff == ((STUFF, 65536, 1, False),)
+
+
+def test_stuff_on_padding_does_not_count() -> None:
+    case = stuff_case(2, 4, 2, minimum={STUFF: 2}, tau=0.0)
+    padding = torch.zeros(1, 1, 2, 4, dtype=torch.bool)
+    padding[..., 3] = True  # a pixel of each row, one of those that are left
+    case = replace(
+        case,
+        target=with_fields(case.target, padding_mask=padding),
+        source=with_fields(case.source, padding_mask=padding & False),
+    )
+    found = expected(case)
+    assert found.stuff == ((STUFF, 6, 1, True),)
+    assert disagreements(case) == []
+
+
+def test_what_is_only_as_near_is_hidden() -> None:
+    case = as_it_lies(
+        random_case(
+            3, ALL, canvas=(4, 5), slots=5, source_slots=3, schema=False, z_test=True, metric=False,
+            padding=False,
+        )
+    )  # fmt: skip
+    fields = case.target.tensors()
+    depth, valid = torch.full_like(fields["depth"], 2.0), torch.ones_like(fields["depth_valid"])
+    case = replace(
+        case,
+        target=with_fields(case.target, depth=depth, depth_valid=valid),
+        source=with_fields(case.source, depth=depth, depth_valid=valid),
+    )
+    assert bool(expected(case).hidden.any())
+    assert not bool(expected(case).union.any())
+    nearer = replace(case, source=with_fields(case.source, depth=depth * 0.75))
+    assert bool(expected(nearer).union.any())
+    assert not bool(expected(nearer).hidden.any())
+    for each in (case, nearer):
+        assert expected(each).factor == 1.0
+        assert disagreements(each) == []
+
+
+def test_the_mean_of_four_is_rounded_at_its_half() -> None:
+    # At step 66048 the first pixel has weights 255 and 1 of 256 on either axis. The four values
+    # are such that the sum ends on 32767, one short of the half.
+    four = next(
+        (a, b, 255, d)
+        for a in range(256)
+        for b in range(256)
+        for d in range(256)
+        if (65025 * a + 255 * (b + 255) + d) % 65536 == 32767
+    )
+    case = as_it_lies(
+        random_case(
+            1, ROWS, canvas=(2, 2), slots=1, source_slots=1, schema=False, padding=False, dtype=torch.uint8,
+            min_pasted_area=1, fullness=0.0, z_test=False,
+        )
+    )  # fmt: skip
+    case = replace(case, plan=replace(case.plan, step=torch.tensor([66048])))
+    image = torch.tensor(four, dtype=torch.uint8).reshape(1, 1, 2, 2).expand(1, 3, 2, 2).contiguous()
+    source = with_fields(
+        case.source,
+        images=image,
+        instance_masks=torch.ones(1, 1, 2, 2, dtype=torch.bool),
+        instance_valid=torch.tensor([[True]]),
+        labels=torch.tensor([[1]]),
+    )
+    case = replace(case, source=source)
+    total = 65025 * four[0] + 255 * (four[1] + four[2]) + four[3]
+    assert int(expected(case).out.image[0, 0, 0]) == (total + 32768) >> 16
+    assert disagreements(case) == []
+
+
+def test_the_layout_in_memory_does_not_matter() -> None:
+    for seed in range(4):
+        case = random_case(seed, ALL, canvas=(4, 5), slots=4, source_slots=3, count=3)
+        turned = replace(case, target=transposed(case.target), source=transposed(case.source))
+        for name, value in expected(case).out.maps().items():
+            assert same(expected(turned).out.maps()[name], value)
+
+
+def test_a_source_without_slots_offers_nothing() -> None:
+    case = random_case(3, ROWS, canvas=(4, 5), slots=3, source_slots=0, schema=True)
+    assert expected(case).offered == ()
+    assert disagreements(case) == []
+
+
+def test_depth_without_validity_is_not_warped() -> None:
+    case = as_it_lies(random_case(3, ALL, canvas=(4, 5), padding=False))
+    view = view_of(case.source)
+    grid = sampling_grid(case.plan, view.canvas, view.canvas, view.image.device)
+    pixels = torch.arange(3)
+    assert warp_at(replace(view, depth_valid=None), grid, pixels, 1.0).depth is None
+    assert warp_at(replace(view, depth=None), grid, pixels, 1.0).depth_valid is None
+
+
+def test_what_does_not_go_together_is_named() -> None:
+    case = random_case(3, ALL, canvas=(4, 4), metric=True, slots=3, source_slots=2)
+    target, source = view_of(case.target), view_of(case.source)
+    image = source.image
+    other = torch.uint8 if image.dtype == torch.float32 else torch.float32
+    for changed, message in (
+        ({"image": image[:, :3]}, "source: got canvas (3, 4), expected the target's, (4, 4)"),
+        ({"image": image[:2]}, "source: got channels 2, expected the target's, 3"),
+        (
+            {"image": image.to(other)},
+            f"source: got image dtype {other}, expected the target's, {image.dtype}",
+        ),
+        ({"metric": False}, "source: got metric depth False, expected the target's, True"),
+        ({"intrinsics": None}, "camera_intrinsics: got None beside metric depth, expected both"),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            expect_paste(target, replace(source, **changed), case.plan, case.config)
+    with pytest.raises(ValueError, match="source: got modalities"):
+        expect_paste(target, replace(source, normals=None), case.plan, case.config)
+    message = "plan.order: got shape [1, 2], expected [1, 9] for this source"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        expect_paste(target, source.with_slots(9), case.plan, case.config)
+    message = "sample: got a batch of 2, expected B = 1; use batch.select(i)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        view_of(joined([case.target, case.target]))
+    message = "sample: got None for a field that its modalities promise"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        present(None)
+    message = "sample: got int, expected DenseSample or PaddedBatchedDenseSample with B = 1"
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        view_of(3)  # pyright: ignore[reportArgumentType]

@@ -180,6 +180,9 @@ def test_a_configuration_is_renamed_and_else_the_same(policy: Any) -> None:
     assert partly is not None
     assert dict(partly.class_priority) == {1: 4, 2: -1}
     assert dict(partly.taxonomy.classes) == {1: "thing", 2: "thing", 8: "stuff"}
+    things = relabelled_config(config, {1: 2, 2: 1}).panoptic
+    assert things is not None
+    assert dict(things.stuff_min_area) == {7: 6}
     plain = BatchCopyPasteConfig()
     assert relabelled_config(plain, {1: 2}) is plain
 

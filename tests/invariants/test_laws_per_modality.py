@@ -1,0 +1,58 @@
+"""The laws that are made for each modality, made anew: they say what the registered ones say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from segpaste.invariants import LAWS
+from segpaste.invariants.paste_pixel_laws import (
+    _PER_MODALITY,  # pyright: ignore[reportPrivateUsage]
+    _inside_is_source,  # pyright: ignore[reportPrivateUsage]
+    _unchanged_outside,  # pyright: ignore[reportPrivateUsage]
+)
+from tests.invariants.test_breakers import PASTE
+from tests.invariants.test_no_audit import BEFORE, judged, pasted
+from tests.invariants.test_what_is_said import PASTES, recorded, said_of_a_paste
+
+MADE = {
+    "paste.unchanged_outside_union": _unchanged_outside,
+    "paste.inside_union_is_source": _inside_is_source,
+}
+NUMBERS = [n for n, (law, *_) in enumerate(PASTE) if law.rpartition(".")[0] in MADE]
+
+
+@pytest.fixture(autouse=True)
+def made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    for family, make in MADE.items():
+        for modality in _PER_MODALITY:
+            name = f"{family}.{modality}"
+            monkeypatch.setitem(LAWS, name, replace(LAWS[name], predicate=make(modality)))
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=[PASTES[n] for n in NUMBERS])
+def test_of_a_broken_paste(number: int) -> None:
+    assert said_of_a_paste(number) == recorded()[PASTES[number]]
+
+
+def test_every_family_is_broken_for_every_modality() -> None:
+    broken = {PASTE[n][0] for n in NUMBERS}
+    assert {f"{family}.{modality}" for family in MADE for modality in _PER_MODALITY} <= broken
+
+
+def test_without_an_audit() -> None:
+    for after, message in (
+        (pasted(), "no plan, configuration"),
+        (BEFORE, "nothing was pasted, or everything"),
+    ):
+        reports = judged(after, source=BEFORE)
+        outside = reports["paste.unchanged_outside_union.image"]
+        inside = reports["paste.inside_union_is_source.image"]
+        assert inside.status == "not_decidable"
+        assert inside.message.startswith("no plan, configuration")
+        if after is BEFORE:
+            assert outside.status == "not_exercised"
+            assert outside.message.startswith(message)
+        else:
+            assert outside.status == "held"
