@@ -97,6 +97,7 @@ _LAWS = (
     "tests/invariants/test_inferred.py",
     "tests/invariants/test_laws_per_modality.py",
     "tests/invariants/test_runs_in_parts.py",
+    "tests/invariants/test_runs_at_their_limits.py",
     "tests/invariants/test_transforms.py",
     "tests/invariants/test_what_is_said_of_runs.py",
     "tests/invariants/test_registry.py",

@@ -76,6 +76,7 @@ BLACK_BOXES: dict[str, Callable[[], Any]] = {
     "copies the corner": lambda: copies_corner,
     "changes its input": lambda: changes_its_input,
     "draws by turns": draws_by_turns,
+    "none": lambda: None,
 }
 BROKEN = [f"{n} {law}" for n, (law, _) in enumerate(METAMORPHIC)]
 LAPSES = ("paste_union", "row_source", "warped_images")
