@@ -1,0 +1,151 @@
+"""What a sample law knows of before: what was touched, what was inherited, who was there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from segpaste.invariants import check_sample
+from segpaste.invariants.sample_case import SampleCase
+from segpaste.types import DenseSample, PanopticSchemaSpec
+from tests.invariants.test_no_audit import W, fields_of, scene
+from tests.invariants.test_not_made_worse import crowd
+
+BEFORE = scene({5: (1, 0, 1), 6: (2, 3, 4)})
+
+
+def changed(**fields: Any) -> DenseSample:
+    return DenseSample.unchecked(**(fields_of(BEFORE) | fields))
+
+
+def columns(case: SampleCase, *names: str) -> list[int]:
+    """Columns that are touched all the way down, or not at all."""
+    touched = case.touched(names)
+    assert (touched.dtype, tuple(touched.shape)) == (torch.bool, tuple(case.view.canvas))
+    assert torch.equal(touched.all(dim=0), touched.any(dim=0))
+    return touched.any(dim=0).nonzero().flatten().tolist()
+
+
+def test_what_is_touched_is_the_sum_of_the_fields() -> None:
+    fields = fields_of(BEFORE)
+    fields["semantic_map"][:, 2] = 1
+    fields["panoptic_map"][:, 5] = 9
+    fields["instance_masks"][0, :, 1] = False  # what a row loses is not touched
+    fields["instance_masks"][1, :, 2] = True
+    fields["image"][:, :, 0] += 1
+    case = SampleCase(DenseSample.unchecked(**fields), before=BEFORE)
+    assert columns(case, "image") == [0]
+    assert columns(case, "semantic") == [2]
+    assert columns(case, "panoptic") == [5]
+    assert columns(case, "masks") == [2]
+    assert columns(case, "image", "masks") == [0, 2]
+    assert columns(case, "masks", "image") == [0, 2]
+    assert columns(case, "panoptic", "masks", "semantic") == [2, 5]
+    assert columns(case, "image", "semantic", "panoptic") == [0, 2, 5]
+    assert columns(case, "depth", "image") == [0]  # there is no depth
+    assert columns(case) == []
+
+
+def test_a_field_that_was_not_there_is_touched_everywhere() -> None:
+    everywhere = list(range(W))
+    bare = DenseSample.unchecked(image=BEFORE.image)
+    case = SampleCase(BEFORE, before=bare)
+    assert columns(case, "semantic") == everywhere
+    assert columns(case, "semantic", "image") == everywhere
+    assert columns(case, "image", "semantic") == everywhere
+    assert columns(case, "image") == []
+    assert columns(SampleCase(BEFORE), "image") == everywhere
+
+
+def test_who_was_there_before() -> None:
+    after = scene({6: (2, 3, 4), 9: (1, 0, 0), 5: (1, 1, 1)})
+    assert SampleCase(after, before=BEFORE).former == {0: 1, 2: 0}
+    assert SampleCase(after).former == {}
+    boxes = DenseSample.unchecked(
+        image=BEFORE.image, boxes=fields_of(BEFORE)["boxes"], labels=fields_of(BEFORE)["labels"]
+    )
+    assert SampleCase(boxes, before=BEFORE).former == {}
+    assert SampleCase(BEFORE, before=boxes).former == {}
+
+
+def test_which_rows_are_untouched() -> None:
+    fields = fields_of(BEFORE)
+    assert [SampleCase(BEFORE, before=BEFORE).untouched(k) for k in (0, 1)] == [True, True]
+    assert not SampleCase(BEFORE).untouched(0)
+    for name, at in (
+        ("labels", (0,)),
+        ("boxes", (0, 2)),
+        ("instance_ids", (0,)),
+        ("instance_masks", (0, 0, 0)),
+    ):
+        value = fields[name].clone()
+        value[at] = value[at] ^ True if value.dtype == torch.bool else value[at] + 7
+        case = SampleCase(changed(**{name: value}), before=BEFORE)
+        assert [case.untouched(k) for k in (0, 1)] == [False, True], name
+    bare = {"image": BEFORE.image, "boxes": fields["boxes"], "labels": fields["labels"]}
+    boxes = DenseSample.unchecked(**bare)
+    assert [SampleCase(boxes, before=boxes).untouched(k) for k in (0, 1)] == [True, True]
+    moved = DenseSample.unchecked(
+        **(bare | {"boxes": fields["boxes"] + torch.tensor([[1.0, 0, 0, 0], [0] * 4])})
+    )
+    assert [SampleCase(moved, before=boxes).untouched(k) for k in (0, 1)] == [False, True]
+    named = DenseSample.unchecked(**(bare | {"labels": fields["labels"] + torch.tensor([7, 0])}))
+    assert [SampleCase(named, before=boxes).untouched(k) for k in (0, 1)] == [False, True]
+
+
+def test_who_is_to_blame() -> None:
+    fields = fields_of(BEFORE)
+    fields["image"][:, :, 3] += 1
+    case = SampleCase(DenseSample.unchecked(**fields), before=BEFORE)
+
+    def odd(view: Any) -> torch.Tensor:
+        """Columns 2 and 3 always, and 0 where the picture is the old one."""
+        found = torch.zeros(view.canvas, dtype=torch.bool)
+        found[:, 2:4] = True
+        found[:, 0] = bool(view is case.before)
+        return found
+
+    assert case.blamed(odd, ("image",)).any(dim=0).nonzero().flatten().tolist() == [3]
+    assert not bool(case.blamed(lambda view: odd(view) & False, ("image",)).any())
+    alone = SampleCase(DenseSample.unchecked(**fields))
+    assert alone.blamed(odd, ("image",)).any(dim=0).nonzero().flatten().tolist() == [2, 3]
+
+
+def test_ignore_is_the_schemas() -> None:
+    assert SampleCase(BEFORE).ignore == 255
+    assert SampleCase(BEFORE, PanopticSchemaSpec(classes={1: "thing"}, ignore_index=9)).ignore == 9
+
+
+def status(law: str, after: DenseSample, **known: Any) -> str:
+    (report,) = check_sample(after, only=law, **known)
+    return report.status
+
+
+def test_an_id_that_was_in_no_map_before_is_not_missed() -> None:
+    law = "panoptic.ids_are_rows"
+    panoptic = fields_of(BEFORE)["panoptic_map"]
+    lost = changed(panoptic_map=torch.where(panoptic == 6, 0, panoptic))
+    assert status(law, lost) == "violated"
+    assert status(law, lost, before=BEFORE) == "violated"
+    assert status(law, lost, before=lost) == "held"
+    moved = fields_of(lost)
+    moved["boxes"][1, 0] += 1
+    assert status(law, DenseSample.unchecked(**moved), before=lost) == "violated"
+    bare = DenseSample.unchecked(image=BEFORE.image)
+    assert status(law, lost, before=bare) == "violated"
+
+
+def test_overlaps_of_the_second_class_count_after_a_single_row_of_the_first() -> None:
+    law = "instance.same_class_disjoint"
+    rows = crowd([(0, 1), (2, 4), (3, 5)], labels=torch.tensor([1, 2, 2]))
+    assert status(law, rows) == "violated"
+    flat = rows.to_dict()
+    thin = {
+        "image": rows.image[:, :1],
+        "instance_masks": flat["instance_masks"][:, :1],
+        "boxes": flat["boxes"] * torch.tensor([1.0, 0, 1, 1 / 3]),
+        "labels": flat["labels"],
+        "instance_ids": flat["instance_ids"],
+    }
+    assert status(law, DenseSample.unchecked(**thin)) == "violated"
