@@ -120,7 +120,7 @@ def _run(
     check_views(target, source, config)
     check_plan(target, source, plan)
     if out is not None:
-        check_out(out, target, source)
+        check_out(out, target, source, plan)
     return _executor(name)(target, source, plan, config, out=out, with_audit=with_audit)
 
 

@@ -43,12 +43,13 @@ def run_graph(
             sample overlap under a panoptic map.
     """
     settings, tables = settings_of(config), tables_of(config, target.labels.device)
-    batch, audit = paste_graph(target, source, plan, settings, tables, with_audit=with_audit)
-    if out is not None:
-        pasted = batch.tensors()
-        for name, value in out.tensors().items():
-            value.copy_(pasted[name])
-        batch = out
+    with torch.no_grad():  # as in the other executors; else ``out`` would gather a history
+        batch, audit = paste_graph(target, source, plan, settings, tables, with_audit=with_audit)
+        if out is not None:
+            pasted = batch.tensors()
+            for name, value in out.tensors().items():
+                value.copy_(pasted[name])
+            batch = out
     if settings.debug_assert_bijection and target.labels.device.type == "cpu":
         _assert_bijection(batch)
     return batch, None if audit is None else replace(audit, config=config)
@@ -81,7 +82,8 @@ def paste_graph(
         The pasted batch in fresh contiguous memory; while compiling its fields are plain
         tensors.
     """
-    if target.batch_size == 0 or (target.instance_masks is None and target.semantic_maps is None):
+    nothing_seen = target.instance_masks is None and target.semantic_maps is None
+    if nothing_seen or target.batch_size == 0 or 0 in target.canvas_size:
         return _identity(target, source, plan, with_audit)
     if target.instance_masks is None or source.instance_masks is None:
         return _mix_classes(target, source, plan, settings, tables, with_audit)
@@ -208,7 +210,7 @@ def _mix_classes(
 def _identity(
     target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample, plan: PastePlan, with_audit: bool
 ) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket | None]:
-    """Image only, boxes only, or an empty batch: nothing changes."""
+    """Image only, boxes only, an empty batch or a canvas without pixels: nothing changes."""
     fields = {name: _copy(value) for name, value in target.tensors().items()}
     batch = PaddedBatchedDenseSample(**fields, metric_depth=target.metric_depth)  # pyright: ignore[reportArgumentType]
     if not with_audit:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -16,6 +18,9 @@ from segpaste.types import (
     PastePlan,
     modality_set_name,
 )
+
+_PLAN_FIELDS = tuple(f.name for f in dataclasses.fields(PastePlan))
+_fields_of = attrgetter(*_PLAN_FIELDS)
 
 _LARGEST_TABLE = 1 << 16  # labels below this are looked up in a table, others searched for
 _FEW = 1 << 10
@@ -73,7 +78,10 @@ def check_plan(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSampl
 
 
 def check_out(
-    out: PaddedBatchedDenseSample, target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample
+    out: PaddedBatchedDenseSample,
+    target: PaddedBatchedDenseSample,
+    source: PaddedBatchedDenseSample,
+    plan: PastePlan | None = None,
 ) -> None:
     """Refuse an output batch that the result does not fit into, or that an input lives in.
 
@@ -96,9 +104,15 @@ def check_out(
             raise ValueError(
                 f"out.{name}: got {value.dtype} on {value.device}, expected {like.dtype} on {like.device}"
             )
+    for name, value in given.items():
+        if value.requires_grad or (value.is_inference() and not torch.is_inference_mode_enabled()):
+            kind = "that requires grad" if value.requires_grad else "made in inference mode"
+            raise ValueError(f"out.{name}: got a tensor {kind}, expected one that may be written to")
     fields = [*given.values(), *wanted.values()]
     if source is not target:
         fields += source.tensors().values()
+    if plan is not None:
+        fields += _fields_of(plan)
     outputs = len(given)
     stretches: list[tuple[int, int, int]] = []  # of addresses, with the number of the field
     for n, value in enumerate(fields):
@@ -118,9 +132,9 @@ def check_out(
     for begin, end, n in stretches:
         is_output = n < outputs
         if begin < written_to:
-            raise ValueError(_shared(written, n, target, source, out))
+            raise ValueError(_shared(written, n, out, target, source, plan))
         if is_output and begin < read_to:
-            raise ValueError(_shared(n, last_read, target, source, out))
+            raise ValueError(_shared(n, last_read, out, target, source, plan))
         if not is_output and end > read_to:
             read_to, last_read = end, n
         if is_output and end > written_to:
@@ -130,13 +144,15 @@ def check_out(
 def _shared(
     n: int,
     other: int,
+    out: PaddedBatchedDenseSample,
     target: PaddedBatchedDenseSample,
     source: PaddedBatchedDenseSample,
-    out: PaddedBatchedDenseSample,
+    plan: PastePlan | None,
 ) -> str:
     """The error for an output, the n-th of all fields, in the memory of another field."""
-    batches = {"out": out, "target": target, "source": source}
+    batches = {"out": out, "target": target} | ({} if source is target else {"source": source})
     names = [f"{batch}.{name}" for batch, value in batches.items() for name in value.tensors()]
+    names += [] if plan is None else [f"plan.{name}" for name in _PLAN_FIELDS]
     return f"{names[n]}: got the memory of {names[other]}, expected memory of its own"
 
 
@@ -205,8 +221,9 @@ def _check_modalities(target: PaddedBatchedDenseSample, source: PaddedBatchedDen
 
 
 def _check_ids(target: PaddedBatchedDenseSample) -> None:
-    largest = -1
-    for value in (target.instance_ids, target.panoptic_maps):
+    largest, where = -1, "instance_ids"
+    for name, value in (("instance_ids", target.instance_ids), ("panoptic_maps", target.panoptic_maps)):
+        before = largest
         if value is not None and value.numel():
             # A few ids soonest in Python; of NumPy's ways this one is the quickest.
             if value.numel() <= _FEW:
@@ -214,9 +231,10 @@ def _check_ids(target: PaddedBatchedDenseSample) -> None:
             else:
                 values = value.as_subclass(torch.Tensor).numpy()
                 largest = max(largest, values.item(values.argmax()))
+        where = name if largest > before else where
     if target.instance_ids is not None and largest + target.max_instances >= 2**31:
         raise ValueError(
-            f"target.instance_ids: got {largest} with K = {target.max_instances}, "
+            f"target.{where}: got {largest} with K = {target.max_instances}, "
             "expected the largest id plus K below 2**31"
         )
 

@@ -114,7 +114,12 @@ class PaddedBatchedDenseSample:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The fields that are present, as plain tensors by name."""
-        values: tuple[torch.Tensor | None, ...] = _fields_of(self)
+        values: tuple[torch.Tensor | None, ...] = (
+            # What is quick is not what a compiler can trace.
+            tuple([getattr(self, name) for name in _TENSORS])
+            if torch.compiler.is_compiling()
+            else _fields_of(self)
+        )
         present = {name: value for name, value in zip(_TENSORS, values, strict=True) if value is not None}
         for name in _WRAPPERS:
             if name in present:

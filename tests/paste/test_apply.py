@@ -199,3 +199,29 @@ def test_it_says_so_once_where_denormals_are_flushed():
     done = subprocess.run([sys.executable, "-c", FLUSHED], capture_output=True, text=True, check=False)
     expected = "torch.set_flush_denormal(True) is on: executors promise the same bits only without it"
     assert done.stdout.strip() == str([expected]), done.stderr
+
+
+@pytest.mark.parametrize("executor", ["reference", *EXECUTORS])
+def test_out_gathers_no_history(executor):
+    target = view(rows=ROWS, image=torch.ones((1, 4, 4)))
+    target = replace(target, images=target.images.clone().requires_grad_())
+    out = buffers(target)
+    for _ in range(2):
+        apply(target, target, plan(), PLAIN, executor=executor, out=out)
+    assert not any(value.requires_grad for value in out.tensors().values())
+    assert not apply(target, target, plan(), PLAIN, executor=executor).images.requires_grad
+
+
+@pytest.mark.parametrize("executor", ["reference", *EXECUTORS])
+@pytest.mark.parametrize("canvas", [(0, 4), (4, 0), (0, 0)])
+def test_a_canvas_without_pixels(executor, canvas):
+    whole = scene(semantic_maps=torch.zeros((1, 4, 4), dtype=torch.int64))
+    maps = {
+        name: value[..., : canvas[0], : canvas[1]]
+        for name, value in whole.tensors().items()
+        if name in ("images", "instance_masks", "semantic_maps")
+    }
+    target = replace(whole, **maps)  # pyright: ignore[reportArgumentType]
+    expected, told = apply_reference(target, target, plan(), PLAIN)
+    actual, also_told = apply_with_audit(target, target, plan(), PLAIN, executor=executor)
+    assert_same_bits(expected, actual, audits=(told, also_told))

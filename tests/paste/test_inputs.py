@@ -257,3 +257,25 @@ def test_the_largest_legal_id_is_pasted_beside():
     out, _ = apply_reference(target, view(rows=ROWS), plan(), PLAIN)
     assert out.instance_ids is not None
     assert out.instance_ids[0].tolist() == [2**31 - 5, 2**31 - 4, 0, 0]
+
+
+def test_an_out_that_must_not_be_written_to():
+    scene = view(rows=ROWS, image=torch.zeros((1, 4, 4)), **DEPTH)
+    fields = {name: torch.zeros_like(value) for name, value in scene.tensors().items()}
+    tracked = replace(scene, **{**fields, "depth": fields["depth"].clone().requires_grad_()})
+    with pytest.raises(ValueError, match="out.depth: got a tensor that requires grad"):
+        check_out(tracked, scene, scene)
+    with torch.inference_mode():
+        frozen = replace(scene, **{**fields, "depth": torch.zeros_like(fields["depth"])})
+        check_out(frozen, scene, scene)
+    with pytest.raises(ValueError, match="out.depth: got a tensor made in inference mode"):
+        check_out(frozen, scene, scene)
+
+
+def test_a_plan_in_the_memory_of_out():
+    scene = view(rows=ROWS)
+    out = replace(scene, **{name: torch.zeros_like(value) for name, value in scene.tensors().items()})
+    drawn = replace(plan(slots=4), order=out.labels.copy_(torch.arange(4)))
+    check_out(out, scene, scene)
+    with pytest.raises(ValueError, match="out.labels: got the memory of plan.order"):
+        check_out(out, scene, scene, drawn)
