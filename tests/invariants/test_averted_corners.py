@@ -70,6 +70,7 @@ def test_every_three_of_the_four_are_tried(skipped: int) -> None:
 def test_several_vectors_and_blocks_are_judged_one_by_one() -> None:
     blocks = [AHEAD, WEDGE, [[-1.0, 0.0, 0.0]] * 4, [[0.0, 0.0, 0.5]] * 4]
     vectors = [[0.0, 0.0, 1.0], [0.5, 0.75, 1.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.25], [0.0, 1.0, 0.0]]
+    vectors += [[-BEYOND, 0.0, 1.0], [0.0, BEYOND, 1.0], [0.0, 0.0, 1.0 - BEYOND]]
     found = _may_blend(
         torch.tensor(vectors, dtype=torch.float64)[:, None], torch.tensor([blocks], dtype=torch.float64)
     )

@@ -12,6 +12,7 @@ from segpaste.invariants.paste_pixel_laws import (
     _inside_is_source,  # pyright: ignore[reportPrivateUsage]
     _unchanged_outside,  # pyright: ignore[reportPrivateUsage]
 )
+from tests.invariants import test_what_is_said_of_little
 from tests.invariants.test_breakers import PASTE
 from tests.invariants.test_no_audit import BEFORE, judged, pasted
 from tests.invariants.test_what_is_said import PASTES, recorded, said_of_a_paste
@@ -20,7 +21,7 @@ MADE = {
     "paste.unchanged_outside_union": _unchanged_outside,
     "paste.inside_union_is_source": _inside_is_source,
 }
-NUMBERS = [n for n, (law, *_) in enumerate(PASTE) if law.rpartition(".")[0] in MADE]
+NUMBERS = range(len(PASTE))
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +38,13 @@ def test_of_a_broken_paste(number: int) -> None:
 
 
 def test_every_family_is_broken_for_every_modality() -> None:
-    broken = {PASTE[n][0] for n in NUMBERS}
+    broken = {law for law, *_ in PASTE}
     assert {f"{family}.{modality}" for family in MADE for modality in _PER_MODALITY} <= broken
+
+
+@pytest.mark.parametrize("name", test_what_is_said_of_little.NAMES)
+def test_where_there_is_little_to_judge(name: str) -> None:
+    assert test_what_is_said_of_little.said(name) == test_what_is_said_of_little.recorded()[name]
 
 
 def test_without_an_audit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,7 @@ from tests.invariants.invariant_cases import (
     random_case,
     with_fields,
 )
+from tests.invariants.test_breakers import ROUND_TRIPS, _lose_something
 
 ALL = LEGAL_MODALITY_SETS[-1]
 ROWS = LEGAL_MODALITY_SETS[0]
@@ -135,6 +137,39 @@ def test_without_samples_or_without_donors_there_is_nothing_to_run() -> None:
     one = MetamorphicCase(case.target, case.source, augment=lambda target, donor, seed: target)
     (report,) = check_metamorphic(one, only="metamorphic.same_seed_same_bits")
     assert report.status == "held"
+
+
+def test_what_a_run_does_to_its_arguments_is_said_of_each() -> None:
+    case = joined_cases(3, 2, ALL)
+
+    def paints_the_source(target: Any, source: Any, *rest: Any) -> Any:
+        out = paste_by_expectation(target, source, *rest)
+        source.images.as_subclass(torch.Tensor).view(-1)[0] += 1
+        return out
+
+    report = judged(case, "inputs_not_mutated", apply=paints_the_source)
+    assert report.message.startswith("source after the run: images[0, 0, 0, 0] is ")
+
+    def paints_its_target(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
+        target.image.as_subclass(torch.Tensor).view(-1)[0] += 1
+        return target
+
+    report = judged(case, "inputs_not_mutated", apply=None, augment=paints_its_target)
+    assert report.message.startswith("target after the run: image[0, 0, 0] is ")
+
+
+def test_an_empty_donor_is_labelled_with_the_configurations_ignore() -> None:
+    case = joined_cases(3, 2, ALL)
+    seen: list[list[int]] = []
+
+    def looks(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
+        assert donor.semantic_map is not None
+        seen.append(donor.semantic_map.unique().tolist())
+        return target
+
+    for config, ignore in ((config_of(1, 2, 3, ignore=9), 9), (None, 255)):
+        judged(replace(case, config=config), "empty_source_is_identity", apply=None, augment=looks)  # pyright: ignore[reportArgumentType]
+        assert seen.pop() == [ignore]
 
 
 # --- generators -----------------------------------------------------------------------
@@ -276,6 +311,80 @@ def test_a_permuted_batch_has_as_many_donors() -> None:
     assert set(sizes) == {(3, 3, 3)}
 
 
+def test_a_sample_alone_has_a_donor_alone() -> None:
+    case = joined_cases(3, 3, ROWS)
+    sizes: list[tuple[int, int, int]] = []
+
+    def run(target: Any, source: Any, plan: Any, config: Any) -> Any:
+        sizes.append((target.batch_size, source.batch_size, plan.batch_size))
+        return paste_by_expectation(target, source, plan, config)
+
+    assert judged(case, "batch_independence", apply=run).status == "held"
+    assert sizes == [(3, 3, 3), *[(1, 1, 1)] * 3, (6, 3, 6)]
+
+
+# --- mirrors --------------------------------------------------------------------------
+
+INEXACT = "no sample whose mirrored paste is exact"
+
+
+def test_only_exact_samples_are_mirrored() -> None:
+    case = joined_cases(7, 2, ROWS)
+    case = replace(
+        case,
+        target=with_fields(case.target, padding_mask=None),
+        source=with_fields(case.source, padding_mask=None),
+        plan=replace(case.plan, step=torch.tensor([65535, 65536])),
+    )
+    sizes: list[tuple[int, int]] = []
+
+    def run(target: Any, source: Any, plan: Any, config: Any) -> Any:
+        sizes.append((target.batch_size, plan.batch_size))
+        return paste_by_expectation(target, source, plan, config)
+
+    assert judged(case, "mirror_everything", apply=run).ok
+    assert sizes == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(("step", "exact"), [(2560, False), (1536, True), (98304, True), (196608, True)])
+def test_a_step_must_divide_the_width(step: int, exact: bool) -> None:
+    case = random_case(7, ROWS, canvas=(4, 6), padding=False, slots=4, source_slots=3, count=3)
+    report = judged(replace(case, plan=replace(case.plan, step=torch.tensor([step]))), "mirror_everything")
+    assert report.ok
+    assert (report.message == INEXACT) is not exact
+
+
+def test_one_row_of_pixels_is_mirrored_too() -> None:
+    held = 0
+    for seed in range(10):
+        case = random_case(
+            seed, ROWS, canvas=(1, 6), padding=False, slots=4, source_slots=3, count=3, step=65536,
+            z_test=False, min_pasted_area=1, translate=[0, 0], schema=False,
+        )  # fmt: skip
+        held += judged(case, "mirror_everything").status == "held"
+    assert held > 0
+
+
+def test_a_class_mix_is_mirrored_where_the_source_is_as_wide() -> None:
+    kinds = {"held": 0, "not_exercised": 0}
+    mix = frozenset({Modality.IMAGE, Modality.SEMANTIC})
+    for seed in range(8):
+        case = random_case(seed, mix, canvas=(3, 6), padding=False, count=1)
+        report = judged(case, "mirror_everything")
+        assert report.ok
+        assert report.message != INEXACT
+        kinds[report.status] += 1
+        padding = torch.zeros(1, 1, 3, 6, dtype=torch.bool)
+        padding[..., 4:] = True
+        narrow = replace(
+            case,
+            source=with_fields(case.source, padding_mask=padding),
+            target=with_fields(case.target, padding_mask=padding & False),
+        )
+        assert judged(narrow, "mirror_everything").message == INEXACT
+    assert kinds["held"] > 0
+
+
 def test_widths_of_the_valid_rectangles() -> None:
     batch = joined_cases(3, 2, ROWS).target
     height, width = batch.canvas_size
@@ -340,6 +449,38 @@ def rle_case() -> Case:
     masks = case.target.tensors()["instance_masks"].clone()
     masks[1, 0, 0, 0] = True
     return replace(case, target=with_fields(case.target, instance_valid=valid, instance_masks=masks))
+
+
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [
+        ("round_trip_padded", "padded, ragged, padded: "),
+        ("round_trip_samples", "batch, samples, batch: "),
+        ("round_trip_dict", "sample 0 as dict: "),
+    ],
+)
+def test_what_a_round_trip_loses(law: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = joined_cases(11, 2, ALL)
+    _lose_something(monkeypatch, ROUND_TRIPS[f"metamorphic.{law}"])
+    assert judged(case, law).message.startswith(said)
+    nobody = replace(case, target=case.target.gather(slice(0, 0)))
+    monkeypatch.undo()
+    if law != "round_trip_padded":
+        assert judged(nobody, law).message == "no samples"
+
+
+def test_warnings_of_others_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pycocotools.mask
+
+    encode = pycocotools.mask.encode
+
+    def warns(masks: Any) -> Any:
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        return encode(masks)
+
+    monkeypatch.setattr(pycocotools.mask, "encode", warns)
+    with pytest.warns(UserWarning, match="something else"):
+        judged(rle_case(), "round_trip_coco_rle")
 
 
 def test_samples_without_rows_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
