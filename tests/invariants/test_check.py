@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from segpaste.invariants import (
+    LAWS,
     InvariantReport,
     InvariantViolation,
     MetamorphicCase,
@@ -132,6 +134,41 @@ def test_of_a_batch_the_worst_verdict_is_told() -> None:
     assert (report.status, report.sample, report.message) == ("not_exercised", 0, "no unused slot")
     (report,) = check_padded(good.gather(slice(0, 0)), only=law)
     assert (report.status, report.sample, report.message) == ("not_exercised", None, "no samples")
+    assert report.name == law
+
+
+def test_verdicts_of_a_batch_are_told_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = joined_cases(3, 2, ROWS).target
+    order = [not_applicable("x"), not_exercised("x"), not_decidable("x"), HELD, violated("x")]
+    law = "padded.unused_slots_zero"
+    for lighter, heavier in itertools.combinations(order, 2):
+        for two, at in (([lighter, heavier], 1), ([heavier, lighter], 0)):
+            findings = iter(two)
+            told = replace(get_law(law), predicate=lambda case, findings=findings: next(findings))
+            monkeypatch.setitem(LAWS, law, told)
+            (report,) = check_padded(batch, only=law)
+            assert (report.status, report.sample) == (heavier.status, at)
+
+
+def test_unused_slots_are_named_by_what_is_in_them() -> None:
+    batch = random_case(4, ROWS, canvas=(5, 6), slots=2, fullness=0.0).target
+    dirty = with_fields(batch, labels=batch.labels + 1, boxes=batch.boxes - 0.0 * 1)
+    (report,) = check_padded(dirty, only="padded.unused_slots_zero")
+    assert report.message.startswith("row 0: unused, and not 0 in labels; expected 0 everywhere")
+    ids = torch.ones_like(batch.tensors()["instance_ids"])
+    dirty = with_fields(batch, labels=batch.labels + 1, instance_ids=ids)
+    (report,) = check_padded(dirty, only="padded.unused_slots_zero")
+    assert report.message.startswith(
+        "row 0: unused, and not 0 in labels, instance_ids; expected 0 everywhere"
+    )
+
+
+def test_a_batch_without_padded_pixels() -> None:
+    batch = random_case(4, ROWS, canvas=(5, 6), slots=4, fullness=1.0, padding=False).target
+    padding = torch.zeros(1, 1, 5, 6, dtype=torch.bool)
+    for law in ("padded.padding_is_border", "padded.masks_off_padding"):
+        (report,) = check_padded(with_fields(batch, padding_mask=padding), only=law)
+        assert (report.status, report.message) == ("not_exercised", "no padded pixel")
 
 
 def test_a_sample_is_judged_by_schema_before_and_source() -> None:

@@ -107,6 +107,20 @@ def test_rows_without_masks_are_known_by_box_and_label() -> None:
     assert aligned.labels.tolist() == [1, 2, 2, 0, 0]
 
 
+def test_without_ids_or_masks_rows_are_known_otherwise() -> None:
+    before, after = seen({5: (1, 0, 1), 6: (2, 3, 5)}), seen({6: (2, 3, 5), 5: (1, 0, 1)})
+    for nameless in ((replace(before, ids=None), after), (before, replace(after, ids=None))):
+        aligned, moved = align_by_identity(*nameless)
+        assert aligned.slots == moved.slots == 4  # nobody is known
+    for bare in (
+        (replace(before, masks=None, ids=None), after),
+        (before, replace(after, masks=None, ids=None)),
+    ):
+        aligned, moved = align_by_identity(*bare)
+        assert aligned.slots == moved.slots == 2
+        assert moved.labels.tolist() == [1, 2]
+
+
 def test_new_rows_take_free_slots_and_then_added_ones() -> None:
     before = seen({5: (1, 0, 1), 6: (2, 3, 5)}).with_slots(3)
     before = replace(before, valid=torch.tensor([False, True, False]))

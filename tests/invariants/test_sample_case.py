@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
-from segpaste.invariants import check_sample
+from segpaste.invariants import averted, check_sample
 from segpaste.invariants.sample_case import SampleCase
 from segpaste.types import DenseSample, PanopticSchemaSpec
-from tests.invariants.test_no_audit import W, fields_of, scene
-from tests.invariants.test_not_made_worse import crowd
+from tests.invariants.test_no_audit import fields_of, scene
+from tests.invariants.test_not_made_worse import H, W, crowd
 
 BEFORE = scene({5: (1, 0, 1), 6: (2, 3, 4)})
 
@@ -149,3 +150,52 @@ def test_overlaps_of_the_second_class_count_after_a_single_row_of_the_first() ->
         "instance_ids": flat["instance_ids"],
     }
     assert status(law, DenseSample.unchecked(**thin)) == "violated"
+    both = crowd([(0, 1), (1, 2), (3, 4), (4, 5)], labels=torch.tensor([1, 1, 2, 2]))
+    (report,) = check_sample(both, only=law)
+    assert report.count == 2 * H
+
+
+def test_a_row_in_the_first_column_has_a_box_too() -> None:
+    law = "instance.boxes_are_tight"
+    assert status(law, crowd([(0, 0)])) == "held"
+    assert status(law, crowd([(0, 0)], boxes=torch.tensor([[0.0, 0, 2, H]]))) == "violated"
+    nothing = torch.zeros(1, H, W, dtype=torch.bool)
+    assert status(law, crowd([(0, 0)], instance_masks=nothing)) == "not_exercised"
+
+
+def test_an_empty_mask_that_was_there_is_not_blamed() -> None:
+    law = "instance.masks_not_empty"
+    empty = crowd([(0, 1)], instance_masks=torch.zeros(1, H, W, dtype=torch.bool))
+    assert status(law, empty) == "violated"
+    assert status(law, empty, before=empty) == "held"
+    assert status(law, empty, before=crowd([(0, 1)])) == "violated"
+
+
+def test_ids_are_not_negative() -> None:
+    law = "instance.ids_unique"
+    for identity, verdict in ((2**31 - 1, "held"), (0, "held"), (-1, "violated")):
+        ids = torch.tensor([identity], dtype=torch.int32)
+        assert status(law, crowd([(0, 1)], instance_ids=ids)) == verdict, identity
+
+
+def facing(*vectors: list[float]) -> DenseSample:
+    values = torch.tensor(vectors).t().reshape(3, 1, len(vectors))
+    return DenseSample.unchecked(
+        image=torch.zeros((3, 1, len(vectors)), dtype=torch.uint8), normals=values.contiguous()
+    )
+
+
+def test_without_normals_there_is_nothing_to_judge() -> None:
+    for law in ("normals.unit_length", "normals.face_camera"):
+        (report,) = check_sample(facing([0.0] * 3, [0.0] * 3), only=law)
+        assert (report.status, report.message) == ("not_exercised", "no normal")
+
+
+def test_of_averted_normals_only_those_that_offend_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(averted, "PAIRS", 4)
+    towards, away, aside = [0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [0.0, 0.8, 0.6]
+    after = facing(*[aside] * 4, *[[0.0, 0.6, -0.8]] * 4)
+    (report,) = check_sample(
+        after, before=facing(*[towards] * 8), source=facing(away, away), only="normals.face_camera"
+    )
+    assert (report.status, report.count) == ("violated", 4)
