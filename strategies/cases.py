@@ -23,6 +23,7 @@ from segpaste.strategies.pastes import (
     draw_config,
     draw_source_rows,
     farther,
+    give_stuff_rows,
     label_padding,
     loosen_boxes,
     opposed_normals,
@@ -179,6 +180,8 @@ def paste_cases(
     # One object is simpler; two and more are what rows can get wrong.
     fewest = min(head.of((1, 2, 3, 2, 1, 2, 3, 0)), most)
     target_most = most if fewest else 0
+    # Where the target is empty, the source seldom is.
+    source_fewest = fewest if dirt.one_in(8) else min(max(fewest, 1), most)
     target = draw_padded_batch(
         draw, frame, draw_samples(draw, frame, batch, batch, fewest, target_most), slots
     )
@@ -189,9 +192,10 @@ def paste_cases(
     else:
         view = replace(frame, intrinsics=frame.metric or source_camera)
         source = draw_padded_batch(
-            draw, view, draw_samples(draw, view, sources, sources, fewest, most), slots
+            draw, view, draw_samples(draw, view, sources, sources, source_fewest, most), slots
         )
     donors = overlap_rows(dirt, source, same_class=untidy)
+    donors = give_stuff_rows(dirt, donors, table, untidy=untidy)
     vanishing = dirt.one_in(6) and untidy and donors.normals is not None and donors.instance_masks is not None
     donors = opposed_normals(donors) if vanishing else donors
     target, source = donors if intra_batch else target, donors

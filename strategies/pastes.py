@@ -155,7 +155,7 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
     if schema is not None:
         panoptic = PanopticPasteConfig(
             taxonomy=schema,
-            class_priority={c: p for c in schema.classes if (p := choices.of((0, 1, -1, 2, -2)))},
+            class_priority={c: p for c in schema.classes if (p := choices.of((0, 1, -1, 0, -2)))},
             stuff_min_area={
                 c: area
                 for c, kind in schema.classes.items()
@@ -232,6 +232,31 @@ def overlap_rows(
             corners = torch.stack((boxes[b, i], boxes[b, j]))
             boxes[b, i] = torch.cat((corners[:, :2].amin(dim=0), corners[:, 2:].amax(dim=0)))
     changed: dict[str, Any] = fields | {"instance_masks": masks, "boxes": boxes}
+    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+
+
+def give_stuff_rows(
+    choices: Choices, batch: PaddedBatchedDenseSample, schema: PanopticSchemaSpec, *, untidy: bool
+) -> PaddedBatchedDenseSample:
+    """The batch, now and then the first row of every sample relabelled to a stuff class.
+
+    Stuff with a mask of its own exists in real data, and must not be pasted. A panoptic map
+    gives it no id: such a batch is returned as it is.
+
+    Args:
+        choices: where from; a few bytes are enough.
+        batch: the batch.
+        schema: the class table.
+        untidy: whether that is done at all: the row may overlap another of the class.
+    """
+    stuff = [c for c, kind in schema.classes.items() if kind == "stuff"]
+    wanted, which = choices.one_in(4), choices.integer(0, 63)
+    if not (wanted and stuff and untidy) or batch.panoptic_maps is not None:
+        return batch
+    labels, valid = batch.labels.clone(), batch.instance_valid
+    first = valid & (valid.cumsum(dim=1) == 1)
+    labels[first] = stuff[which % len(stuff)]
+    changed: dict[str, Any] = batch.tensors() | {"labels": labels}
     return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
 
 

@@ -173,11 +173,18 @@ def _bind_stuff(case: PasteCase, pastes: list[_Paste], which: int, variant: int)
     """Thresholds that what is left of a stuff class meets."""
     found = [(former, left, label) for former, left, label, _ in _stuff_areas(case, pastes)]
     # A class that disappears is exactly at a threshold of nothing.
-    chosen = _partly_covered(found, which) or (found[which % len(found)] if found else None)
+    gone = [areas for areas in found if areas[1] == 0]
+    chosen = _partly_covered(found, which)
+    if gone and (chosen is None or (variant < 4 and chosen[1] * _Q16 % chosen[0])):
+        chosen = gone[which % len(gone)]
     if chosen is None:
         return None
-    fraction, area = _threshold(chosen, variant)
-    return {**_with_stuff_rule(case, fraction, {chosen[2]: area}), "min_pasted_area": 1}
+    # Any, a fraction between two that Q16 holds, or exactly its area.
+    kind = (variant, variant, 5, 6)[which // 16 % 4]
+    fraction, area = _threshold(chosen, kind if chosen[1] else variant)
+    # Of a class that disappears there is nothing left to turn into void.
+    policy: dict[str, Any] = {} if chosen[1] else {"stuff_policy": "revert"}
+    return {**_with_stuff_rule(case, fraction, {chosen[2]: area}, **policy), "min_pasted_area": 1}
 
 
 def _bind_pasted(case: PasteCase, pastes: list[_Paste], which: int, variant: int) -> dict[str, Any] | None:
@@ -257,7 +264,7 @@ def _partly_covered(found: list[_Areas], which: int) -> _Areas | None:
 def _threshold(areas: _Areas, variant: int) -> tuple[float, int]:
     """A fraction and an area: one binds, the other lets everything pass."""
     former, left, _ = areas
-    if variant == 5:
+    if variant == 5 or (variant < 2 and left * _Q16 % former):
         # Rounded up in Q16 it is more than is left, and cut off it is not.
         return float(min((left * _Q16 // former + Fraction(3, 4)) / _Q16, Fraction(1))), 0
     if variant >= 6 or (variant >= 2 and left * _Q16 % former):

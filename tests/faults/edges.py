@@ -92,7 +92,7 @@ def class_mix_reads_half_of_its_key(call: Call) -> Pasted:
     return call.paste_as_if(plan=replace(call.plan, mix_key=call.plan.mix_key & 0xFFFFFFFF))
 
 
-@fault("4.11", "paste.inside_union_is_source.semantic", needs={SEMANTIC})
+@fault("4.11", "audit.union_is_true", "paste.unchanged_outside_union.semantic", needs={SEMANTIC})
 def class_mix_takes_all_classes(call: Call) -> Pasted:
     """The class mix takes every class of the source."""
 

@@ -23,7 +23,7 @@ from segpaste.types import (
 )
 from tests.strategies_.counting import shares
 
-SAMPLES, CASES = 800, 500
+SAMPLES, CASES = 800, 1000
 _COULD, _DID = "could paste", "could paste and did"
 
 
