@@ -83,7 +83,11 @@ class BatchedDenseSample:
         """
         if not samples:
             return cls(
-                images=tv_tensors.Image(torch.zeros((0, 3, 0, 0), dtype=torch.uint8)), boxes=[], labels=[]
+                images=tv_tensors.Image(
+                    torch.zeros((0, 3, 0, 0), dtype=torch.uint8, device="cpu"), device="cpu"
+                ),
+                boxes=[],
+                labels=[],
             )
         first = samples[0]
         for index, sample in enumerate(samples):
@@ -168,7 +172,9 @@ class BatchedDenseSample:
         values["labels"] = [v[u] for v, u in zip(tensors["labels"], used, strict=True)]
         if "instance_masks" in tensors:
             masks, ids = tensors["instance_masks"], tensors["instance_ids"]
-            values["instance_masks"] = [InstanceMask(m[u]) for m, u in zip(masks, used, strict=True)]
+            values["instance_masks"] = [
+                InstanceMask(m[u], device=m.device) for m, u in zip(masks, used, strict=True)
+            ]
             values["instance_ids"] = [i[u] for i, u in zip(ids, used, strict=True)]
         if "camera_intrinsics" in tensors:
             values["camera_intrinsics"] = [

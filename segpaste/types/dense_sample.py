@@ -21,15 +21,11 @@ from segpaste.types.validation import (
 
 
 def _no_boxes() -> tv_tensors.BoundingBoxes:
-    return tv_tensors.BoundingBoxes(
-        torch.zeros((0, 4)),
-        format=tv_tensors.BoundingBoxFormat.XYXY,  # pyright: ignore[reportCallIssue]
-        canvas_size=(0, 0),
-    )
+    return xyxy(torch.zeros((0, 4), device="cpu"), (0, 0))
 
 
 def _no_labels() -> torch.Tensor:
-    return torch.zeros(0, dtype=torch.int64)
+    return torch.zeros(0, dtype=torch.int64, device="cpu")
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -181,12 +177,15 @@ class DenseSample:
         return type(self).unchecked(**values)
 
     def _wrap(self) -> None:
-        """Give plain tensors their tv_tensor type, so that users need not."""
+        """Give plain tensors their tv_tensor type, so that users need not.
+
+        On the device they are on: torchvision would move them to the default device.
+        """
         image, boxes, labels = self.image, self.boxes, self.labels
         if not isinstance(image, torch.Tensor):
             return
         if not isinstance(image, tv_tensors.Image):
-            object.__setattr__(self, "image", tv_tensors.Image(image))
+            object.__setattr__(self, "image", tv_tensors.Image(image, device=image.device))
         size = (image.shape[-2], image.shape[-1]) if image.ndim >= 2 else (0, 0)
         if isinstance(boxes, torch.Tensor):
             # No rows: nothing in them can be stale, so they go wherever the image is.
@@ -204,7 +203,7 @@ class DenseSample:
         ):
             value = getattr(self, name)
             if isinstance(value, torch.Tensor) and not isinstance(value, kind):
-                object.__setattr__(self, name, kind(value.as_subclass(torch.Tensor)))
+                object.__setattr__(self, name, kind(value.as_subclass(torch.Tensor), device=value.device))
 
     def _check_structure(self) -> None:
         check_field("image", self.image, ("C", "H", "W"), IMAGE_DTYPES)
@@ -272,6 +271,7 @@ def xyxy(boxes: torch.Tensor, canvas_size: tuple[int, int]) -> tv_tensors.Boundi
         boxes,
         format=tv_tensors.BoundingBoxFormat.XYXY,  # pyright: ignore[reportCallIssue]
         canvas_size=canvas_size,
+        device=boxes.device,  # not the default device
     )
 
 
