@@ -27,7 +27,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progre
 # Of pip's output, the lines that show that it moves; errors go to stderr and always show.
 PROGRESS := { grep --line-buffered -E '^ *(Downloading .*\(|Installing collected)' | cut -c 1-110 || true; }
 
-.PHONY: help verify test lint coverage nightly mutation gpu bench bench-peers goldens docs clean
+.PHONY: help verify test lint coverage nightly mutation proof gpu bench bench-peers goldens docs clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 22
@@ -60,6 +60,9 @@ nightly: $(READY) ## Everything, with 2,000 random examples per property. Takes 
 mutation: $(MUTATION_READY) ## Mutate the paste and the laws and count what the tests notice; takes hours, goes on where it stopped.
 	@$(BIN)/python scripts/mutation.py $(MUTATION_ARGS)
 
+proof: $(READY) ## Judge every fault of the zoo anew and write docs/proof.md; takes an hour.
+	@$(BIN)/python scripts/generate_proof_page.py --measure
+
 # Such machines bring torch and have no network: nothing is installed, PYTHON is taken as it is.
 gpu: ## Tests and bench on CUDA, in the Python that PYTHON names; no virtual environment, no network.
 	@unset TRITON_INTERPRET && export PYTHONPATH=".$${PYTHONPATH:+:$$PYTHONPATH}" && \
@@ -77,6 +80,7 @@ goldens: $(READY) ## Check the 200 frozen seeds against the reference executor; 
 
 docs: $(DOCS_READY) ## Build the documentation into site/.
 	@$(BIN)/python scripts/generate_laws_page.py --check
+	@$(BIN)/python scripts/generate_proof_page.py --check
 	@$(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo "site/index.html"
 

@@ -468,7 +468,7 @@ def round_trip_dict(case: MetamorphicCase) -> Finding:
 
 @register("metamorphic.round_trip_coco_rle", "metamorphic", Modality.INSTANCE)
 def round_trip_coco_rle(case: MetamorphicCase) -> Finding:
-    """A mask -> COCO RLE -> mask is the identity, and RLE agrees on area and box.
+    """A mask -> COCO RLE -> mask is the identity, and its codes have the mask's area.
 
     In the wild: row-major bytes handed to an encoder that reads columns.
     """

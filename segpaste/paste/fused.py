@@ -75,7 +75,8 @@ def run_fused(
     """
     device = target.images.device
     # Triton launches on the current device, which need not be the batch's.
-    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+    here = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+    with here, torch.no_grad():  # nothing is to be learned through a paste; ``out`` gathers no history
         fields = target.tensors()
         if out is None:
             results = {name: torch.empty(t.shape, dtype=t.dtype, device=device) for name, t in fields.items()}

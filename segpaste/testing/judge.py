@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from segpaste.invariants import (
+    LAWS,
     InvariantReport,
     MetamorphicCase,
     check_metamorphic,
@@ -99,7 +100,8 @@ class Judgement:
 
 def law_kind(name: str) -> str:
     """The kind of a law, ``"target"`` for the runner's own."""
-    return _kinds().get(name, "target")
+    law = LAWS.get(name)
+    return "target" if law is None else law.kind
 
 
 def law_names(only: str = "*") -> list[str]:
@@ -320,11 +322,7 @@ def _of(report: InvariantReport, index: int) -> InvariantReport:
 
 
 def _any(kind: str, only: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, only) for name, k in _kinds().items() if k == kind)
-
-
-def _kinds() -> dict[str, str]:
-    return {law.name: law.kind for law in laws()}
+    return any(fnmatch.fnmatchcase(law.name, only) for law in LAWS.values() if law.kind == kind)
 
 
 def _slots(before: DenseSample, after: DenseSample) -> list[int]:

@@ -485,3 +485,13 @@ def test_the_config_of_the_paste_reaches_the_rows() -> None:
             audit = expect_the_bits(PasteCase(target, source, plan(), config))
             dropped.append(bool(audit.row_dropped[0, 0]))
     assert dropped == [False, False, True, True, True, True]
+
+
+def test_out_gathers_no_history() -> None:
+    rows = {0: (3, 1, "11.. 11.. .... ....")}
+    target = view(rows=rows, image=torch.ones((1, 4, 4)))
+    target = replace(target, images=target.images.clone().requires_grad_())
+    out = replace(target, **{n: torch.zeros_like(t) for n, t in target.tensors().items()})
+    apply(target, target, plan(), BatchCopyPasteConfig(), executor="fused", out=out)
+    assert not any(value.requires_grad for value in out.tensors().values())
+    assert not apply(target, target, plan(), BatchCopyPasteConfig(), executor="fused").images.requires_grad
