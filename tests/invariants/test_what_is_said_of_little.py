@@ -102,20 +102,20 @@ def recorded() -> dict[str, dict[str, list[str]]]:
     """What is recorded; each line stands in the file once, and is named by its number."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
     return {
-        name: {what: [content["lines"][n] for n in numbers] for what, numbers in whats.items()}
-        for name, whats in content["said"].items()
+        name: {what: [content["lines"][n] for n in numbers] for what, numbers in sayings.items()}
+        for name, sayings in content["said"].items()
     }
 
 
 def write() -> None:
     """Record what is said now."""
     everything = {name: said(name) for name in NAMES}
-    lines = sorted({line for whats in everything.values() for found in whats.values() for line in found})
+    lines = sorted({line for sayings in everything.values() for found in sayings.values() for line in found})
     numbers = {
-        name: {what: [lines.index(line) for line in found] for what, found in whats.items()}
-        for name, whats in everything.items()
+        name: {what: [lines.index(line) for line in found] for what, found in sayings.items()}
+        for name, sayings in everything.items()
     }
-    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(whats)}" for name, whats in numbers.items())
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(sayings)}" for name, sayings in numbers.items())
     text = json.dumps(lines, indent=1, ensure_ascii=False)
     FILE.write_text(f'{{"lines": {text},\n"said": {{\n{rows}\n}}}}\n', encoding="utf-8")
 

@@ -138,6 +138,7 @@ def test_more_rows_than_two_bytes_number():
     assert out.images.item() == 9
     # All want the one pixel: the last gets it, and the first slot.
     assert out.instance_valid.sum() == 1
+    assert audit.row_source is not None
     assert audit.row_source[0, 0] == slots - 1
 
 
