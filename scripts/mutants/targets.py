@@ -96,6 +96,7 @@ _LAWS = (
     "tests/invariants/test_masks_and_bits.py",
     "tests/invariants/test_inferred.py",
     "tests/invariants/test_laws_per_modality.py",
+    "tests/invariants/test_paste_case.py",
     "tests/invariants/test_runs_in_parts.py",
     "tests/invariants/test_paste_laws_by_hand.py",
     "tests/invariants/test_sample_case.py",
