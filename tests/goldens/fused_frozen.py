@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from segpaste.goldens.cases import DtypeName
-from segpaste.goldens.check import check_executor, report
+from segpaste.goldens.cases import DtypeName, FrozenCase
+from segpaste.goldens.check import built_in, check_executor, report
+from segpaste.goldens.pictures import write_pictures
 from segpaste.paste import fused
 from segpaste.paste.apply import interprets_triton
+from tests.goldens.frozen_gate import PICTURES, expect_every_flip_to_show
 
 SETS: list[tuple[str, DtypeName]] = [
     ("instance", "float32"),
@@ -27,5 +30,9 @@ if __name__ == "__main__":
     with np.errstate(over="ignore"):  # a depth beyond float32 becomes infinite and so invalid
         found = [m for k, d in SETS for m in check_executor("fused", kinds=[k], dtypes=[d], seeds=SEEDS)]
     if found:
-        sys.exit(report(found))
-    print(f"{len(SETS) * len(SEEDS)} frozen cases")
+        sys.exit(report(found, write_pictures(found, PICTURES)))
+    one = FrozenCase(0, *SETS[-1])
+    with np.errstate(over="ignore"):
+        (outcome,) = built_in("fused")([one])
+    expect_every_flip_to_show(one, outcome, "fused", Path(sys.argv[1]))
+    print(f"{len(SETS) * len(SEEDS)} frozen cases, one bit flipped in each of {len(outcome)} fields")

@@ -14,9 +14,10 @@ from segpaste.goldens import check as gate
 from segpaste.goldens.cases import FrozenCase
 from segpaste.goldens.check import Mismatch, check_executor, report
 from segpaste.goldens.pictures import write_pictures
-from segpaste.invariants.bits import bits
+from segpaste.goldens.runners import compiled
 from segpaste.paste import apply_with_audit
 from segpaste.types import BatchAuditPacket, PaddedBatchedDenseSample
+from tests.goldens.frozen_gate import expect_every_flip_to_show, flipped
 
 KIND = "instance+semantic+panoptic+depth+normals"
 EXECUTORS = ("reference", "rectangle", "graph")
@@ -25,18 +26,6 @@ FIELDS = (
     *("panoptic_maps", "depth", "depth_valid", "normals", "padding_mask", "camera_intrinsics", "paste_union"),
 )
 Paste = Callable[..., tuple[PaddedBatchedDenseSample, BatchAuditPacket]]
-
-
-def flipped(value: torch.Tensor, place: int, bit: int) -> torch.Tensor:
-    """A copy with one bit of one element changed."""
-    changed = value.as_subclass(torch.Tensor).clone().contiguous()
-    flat = bits(changed).view(-1)
-    if flat.dtype == torch.bool:
-        flat[place] = ~flat[place]
-    else:
-        one = torch.tensor(1, dtype=flat.dtype) << bit
-        flat[place] ^= one
-    return changed
 
 
 def flipping(executor: Any, field: str, place: int, bit: int = 0) -> Paste:
@@ -79,6 +68,15 @@ def test_a_flipped_bit_is_found_and_drawn(field: str, executor: str, tmp_path: P
     text = report(found, lines)
     assert text.startswith(f"1 frozen cases are not what they were: {field} in 1\n")
     assert f"picture: {pictures[0]}" in text
+
+
+@pytest.mark.parametrize("executor", [*EXECUTORS, "compiled"])
+def test_a_flipped_bit_of_every_field_of_every_executor(executor: str, tmp_path: Path) -> None:
+    one = FrozenCase(0, KIND, "float32")
+    run = compiled(backend="aot_eager") if executor == "compiled" else gate.built_in(executor)
+    (outcome,) = run([one])
+    assert {*outcome} == {*FIELDS, "metric_depth"}
+    expect_every_flip_to_show(one, outcome, executor, tmp_path)
 
 
 @pytest.mark.parametrize("bit", [0, 7, 15, 31])
