@@ -40,6 +40,7 @@ def test_another_dtype_differs_everywhere() -> None:
     everywhere = torch.ones(2, 2, dtype=torch.bool)
     for got in (wanted.to(torch.int32), wanted.to(torch.float32), wanted[:1], wanted.reshape(4), wanted[0]):
         assert torch.equal(differs(got, wanted), everywhere)
+        assert differs(got, wanted).dtype == torch.bool
         assert not same(got, wanted)
     assert torch.equal(differs(wanted, wanted), ~everywhere)
     assert same(wanted, wanted)
