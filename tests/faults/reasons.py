@@ -3,18 +3,7 @@
 from __future__ import annotations
 
 REASONS: dict[str, str] = {
-    "target.completes": (
-        "Where the target raises or returns no sample, nothing is left to judge and no other law is asked."
-    ),
     # --- one output alone
-    "depth.positive_where_valid": (
-        "Needs depth and validity alone: inside a paste without plan or configuration no other law finds a "
-        "0 or NaN that stays valid."
-    ),
-    "image.finite": (
-        "Without a plan no other law of one output looks at the values of pasted colours: a NaN from "
-        "blending would pass."
-    ),
     "instance.boxes_are_tight": (
         "Judges boxes after a crop, a flip or loading, where no target is known; "
         "`instance.bbox_recomputed_from_mask` needs one."
@@ -40,9 +29,6 @@ REASONS: dict[str, str] = {
     "instance.same_class_disjoint": (
         "Finds overlapping masks of one class without a target to compare with and without a panoptic map."
     ),
-    "normals.face_camera": (
-        "Alone says which frame normals have to be in; `normals.frame` takes the source's frame on trust."
-    ),
     "normals.unit_length": (
         "Judges every normal of one sample, so that a data set's raw normals are found before they are "
         "pasted."
@@ -54,10 +40,6 @@ REASONS: dict[str, str] = {
     "padding.is_border": (
         "After a resize the padding rightly differs from the target's and `paste.frame_kept` does not "
         "apply; its shape can still be judged."
-    ),
-    "panoptic.ids_are_rows": (
-        "Finds an id of the map that no row has: the other panoptic laws of one output start from the rows, "
-        "or know thing and stuff only."
     ),
     "panoptic.masks_match_map": (
         "Compares each mask with its id in the map pixel by pixel; `panoptic.ids_are_rows` compares the "
@@ -92,10 +74,6 @@ REASONS: dict[str, str] = {
         "Judges all samples as they were collated; `padding.is_border` takes one, and excuses a shape that "
         "its target had."
     ),
-    "padded.unused_slots_zero": (
-        "Unused slots vanish when a batch is turned into samples; no other law of one run asks that they "
-        "hold nothing."
-    ),
     "padded.used_slots_painted": (
         "Counts empty masks that the input had, too, as a batch for a loss must have none; "
         "`instance.masks_not_empty` excuses them."
@@ -105,25 +83,11 @@ REASONS: dict[str, str] = {
         "The laws that recompute a paste rest on its plan: where that does not fit they can decide less, "
         "and only this law is violated."
     ),
-    "audit.rows_are_true": (
-        "No other law compares `row_source` and `row_dropped` with the paste; the output can be right "
-        "beside wrong ones."
-    ),
-    "audit.union_is_true": (
-        "No law of the output believes `paste_union`, but a loss weighted by it does; without a plan it is "
-        "still held against the pasted masks."
-    ),
-    "audit.warped_is_true": (
-        "The audit's warped fields and source intrinsics are compared with the source nowhere else."
-    ),
     "depth.metric_rescaled": (
         "Names the factor, and its status tells whether a run ever pasted metric depth at another scale."
     ),
     "depth.monotonic": (
         "Judges the z-test by target, output and configuration, without a plan or a source to recompute from."
-    ),
-    "depth.validity_join": (
-        "Tells wrong validity from wrong depth, and without a plan still finds pixels that became valid."
     ),
     "instance.bbox_recomputed_from_mask": (
         "Holds the box of a row that lost no pixel to its old bits, be it loose, which "
@@ -197,10 +161,6 @@ REASONS: dict[str, str] = {
     "paste.inside_union_is_source.depth": (
         "Judges relative depth, where `depth.metric_rescaled` is not applicable, and validity together with "
         "it."
-    ),
-    "paste.inside_union_is_source.image": (
-        "No other law compares the pasted colours of the output with the source's: half a pixel, or one "
-        "rounding, would pass."
     ),
     "paste.inside_union_is_source.instance": (
         "Compares mask by mask: pixels exchanged between two pasted rows, contested or not, leave their "
@@ -311,14 +271,6 @@ REASONS: dict[str, str] = {
         "Asks any callable for the unchanged target; `metamorphic.count_zero_is_identity` can ask executors "
         "of plans only."
     ),
-    "metamorphic.generators_untouched": (
-        "An output can be right in every bit while the global generators were moved on; no other law looks "
-        "at them."
-    ),
-    "metamorphic.inputs_not_mutated": (
-        "The other laws judge outputs and get copies, so that nothing else compares the arguments after a "
-        "run."
-    ),
     "metamorphic.larger_source_capacity": (
         "Puts unused source slots first in the order and compares; one run knows one K of the source."
     ),
@@ -326,17 +278,9 @@ REASONS: dict[str, str] = {
         "Pastes the same into a target with more free slots: whether K leaks into other fields takes two "
         "values of K to see."
     ),
-    "metamorphic.memory_layout_takes_no_part": (
-        "All others run an example in the memory layout it has; only this law changes strides and keeps "
-        "values."
-    ),
     "metamorphic.mirror_everything": (
         "Mirrors target and placement as well: a shift of the whole placement cancels in "
         "`metamorphic.source_mirror` and shows here."
-    ),
-    "metamorphic.normals_take_no_part": (
-        "Takes the normals away and compares all else: a single output does not say whether they decided "
-        "about a row."
     ),
     "metamorphic.round_trip_coco_rle": (
         "Judges an input's masks by pycocotools' codes and areas, as data sets store them; no paste runs "
@@ -357,13 +301,9 @@ REASONS: dict[str, str] = {
     "metamorphic.same_seed_same_bits": (
         "Two different outputs of one seed can each be legal; only a second run shows it, for callables too."
     ),
-    "metamorphic.semantic_takes_no_part": (
-        "Runs with and without the map, and no class table: a default label filled in for a missing map "
-        "shows in the rest."
-    ),
     "metamorphic.source_mirror": (
         "Compares a flip in the warp with a flip before it: two ways to one answer, neither of them "
         "recomputed by the laws."
     ),
 }
-"""By law, in the order of ``law_names()``: what is lost without it."""
+"""By law, in the order of ``law_names()``, without those that kill a fault alone: what is lost without it."""
