@@ -199,7 +199,7 @@ def _summary(figures: Figures) -> str:
             "faults killed with other seeds",
             f"{total - sum(map(len, further.values()))} of {total}: the seeds "
             f"{', '.join(map(str, FURTHER_SEEDS))}, for which nothing was changed"
-            + (f"; {len(further)} faults live in one of them" if further else ""),
+            + (f"; {len(further)} faults live in one or more of them" if further else ""),
         ),
         (
             "faults killed, of those written blind",
