@@ -173,7 +173,7 @@ def test_a_mistake_with_an_empty_batch_is_reported_too(monkeypatch: pytest.Monke
         return right(target, source, plan, config, **options)
 
     monkeypatch.setattr("segpaste.augmentation.batch_copy_paste.apply_with_audit", stumbles)
-    options = RunOptions(modalities=(EVERYTHING,), examples=60, only="target.completes")
+    options = RunOptions(modalities=(EVERYTHING,), examples=200, only="target.completes")
     (report,) = run([resolve_target("batched")], options).targets
     (failed,) = report.failed
     assert failed.minimal is not None
