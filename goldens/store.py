@@ -70,11 +70,27 @@ class FrozenStore:
         return KeptTensors(path.read_bytes()) if path.is_file() else None
 
     def ledger(self) -> list[dict[str, Any]]:
-        """The entries of the ledger, the oldest first."""
+        """The entries of the ledger, the oldest first.
+
+        Raises:
+            ValueError: on a line that is no entry.
+        """
         path = self.folder / LEDGER
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        entries: list[dict[str, Any]] = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if not (isinstance(entry, dict) and isinstance(entry.get("new"), str)):
+                raise ValueError(
+                    f"{path}: line {number}: got {line[:60]!r}, expected an entry as "
+                    "scripts/regenerate_goldens.py writes it"
+                )
+            entries.append(entry)
+        return entries
 
     def digest(self) -> str:
         """The SHA-256 of all files but the ledger, with their names."""
@@ -96,7 +112,10 @@ class FrozenStore:
                 f"{self.folder}: an update is running, or was interrupted after it had been decided; finish "
                 "it with python scripts/regenerate_goldens.py --recover"
             )
-        entries = self.ledger()
+        try:
+            entries = self.ledger()
+        except ValueError as error:
+            return str(error)
         if not entries:
             return f"{self.folder / LEDGER}: got no entry, expected one per update"
         found, written = self.digest(), entries[-1]["new"]

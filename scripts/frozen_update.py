@@ -69,7 +69,10 @@ def write_state(folder: Path, files: Mapping[str, bytes], reason: str) -> dict[s
         raise UpdateError('reason: got nothing, expected why the bits change: --reason "..."')
     finish(folder)
     store = FrozenStore(folder)
-    entries = store.ledger()
+    try:
+        entries = store.ledger()
+    except ValueError as error:
+        raise UpdateError(str(error)) from None
     entry = _entry(folder, files, " ".join(reason.split()))
     if entries and entry["new"] == entries[-1]["new"] == store.digest():
         raise UpdateError(f"{folder}: nothing changes: the files have the digest {entry['new'][:16]} already")
@@ -141,7 +144,13 @@ def _lines(files: Mapping[str, bytes]) -> dict[tuple[str, int], dict[str, str]]:
     for name, content in files.items():
         if name.startswith(DIGESTS):
             for line in content.decode().splitlines():
-                seed, digests = parse_line(line)
+                try:
+                    seed, digests = parse_line(line)
+                except ValueError:
+                    raise UpdateError(
+                        f"{name}: got the line {line[:40]!r}, expected a seed and digests; bring the file "
+                        "back from version control first"
+                    ) from None
                 cases[name, seed] = digests
     return cases
 

@@ -203,7 +203,8 @@ def _summary(figures: Figures) -> str:
         ),
         (
             "faults killed, of those written blind",
-            f"{first['killed']} of {first['faults']} at their first run, before their author had seen a law",
+            f"{first['killed']} of {first['faults']} by some law at their first run, before their author had "
+            "seen one",
         ),
         (
             "laws with a unique kill",
@@ -316,7 +317,8 @@ def _blind(figures: Figures) -> str:
             "## Twenty faults written blind",
             "`tests/faults/from_the_specification.py` was written from section 4 of the specification "
             "alone and committed before its author had read a law. Then it was run, once: "
-            f"{first['killed']} of {first['faults']} were killed on the {first['examples']} examples of "
+            f"{first['killed']} of {first['faults']} were killed, each by some law as none was named yet, on "
+            f"the {first['examples']} examples of "
             f"seed {first['seed']} (commit {first['commit']}; "
             "`tests/faults/first_run_of_the_blind_faults.json`).",
             f"Survived: {', '.join(f'`{name}`' for name in survivors)}. The law was there; no drawn sample "

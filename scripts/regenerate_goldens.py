@@ -72,7 +72,7 @@ def main(
         if update:
             if not reason.strip():
                 raise _usage('--reason: got nothing, expected why the bits change: --reason "..."')
-            if folder == FOLDER and (kinds or seeds):
+            if folder.resolve() == FOLDER.resolve() and (kinds or seeds):
                 raise _usage("--kinds, --seeds: got some, expected none: the package's files hold all cases")
             _update(folder, chosen_kinds, chosen_seeds, reason, out)
             return
@@ -116,6 +116,11 @@ def _check(
         err.print(str(error), markup=False)
         return 2
     seconds = time.perf_counter() - start
+    everything = len(KINDS) * len(DTYPES) * len(SEEDS)
+    whole = kinds == KINDS and seeds is None and executor != "compiled"
+    if whole and store.folder.resolve() == FOLDER.resolve() and cases != everything:
+        err.print(f"{store.folder}: got {cases} frozen cases, expected {everything}", markup=False)
+        return 3
     if found or not cases:
         err.print(report(found, write_pictures(found, pictures)) if cases else "got no cases", markup=False)
         return 1
@@ -186,9 +191,10 @@ def _seeds(text: str) -> list[int] | None:
     seeds: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
-        if match is None or int(match[2] or match[1]) not in SEEDS:
+        first, last = (0, -1) if match is None else (int(match[1]), int(match[2] or match[1]))
+        if first > last or last not in SEEDS:
             raise _usage(f"--seeds: got {part!r}, expected such as 0-19 or 3,7 of 0 to {SEEDS[-1]}")
-        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+        seeds += range(first, last + 1)
     return seeds
 
 

@@ -94,7 +94,8 @@ def _violated(fault: Fault, example: Example, laws: list[str], present: frozense
     several = [law for law in laws if _several(law) and get_law(law).needs <= present]
     single = [law for law in laws if not _several(law)]
     # One judgement by all laws is cheaper than many by one each.
-    globs = [("*", len(several) > _FEW)] if len(single) > _FEW else [(law, False) for law in single]
+    together = len(single) > _FEW or len(several) > _FEW
+    globs = [("*", len(several) > _FEW)] if together else [(law, False) for law in single]
     if len(several) <= _FEW:
         globs += [(law, True) for law in several]
     violated: set[str] = set()

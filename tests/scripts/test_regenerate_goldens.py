@@ -158,6 +158,7 @@ def test_executors_that_disagree_freeze_nothing(
         (("--kinds", "instances"), "--kinds: got 'instances', expected some of instance, "),
         (("--seeds", "7-"), "--seeds: got '7-', expected such as 0-19 or 3,7 of 0 to 199"),
         (("--seeds", "190-200"), "--seeds: got '190-200'"),
+        (("--seeds", "5-3"), "--seeds: got '5-3'"),
         (("--update", "--check"), "got several of --check, --update and --recover"),
         (("--executor", "fast"), "executor: got 'fast', expected reference, rectangle, graph, compiled"),
     ],
@@ -172,6 +173,42 @@ def test_the_packages_own_files_are_updated_whole(script: Any) -> None:
     done = CliRunner().invoke(script.app, ["--update", "--reason", "some", *SMALL])
     assert done.exit_code == 2
     assert "--kinds, --seeds: got some, expected none" in done.output
+    spelled = os.path.relpath(script.FOLDER)
+    done = CliRunner().invoke(script.app, ["--folder", spelled, "--update", "--reason", "some", *SMALL])
+    assert done.exit_code == 2
+    assert "--kinds, --seeds: got some, expected none" in done.output
+
+
+def test_a_part_of_the_packages_files_is_not_the_whole(
+    script: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "FOLDER", folder)
+    monkeypatch.setattr(script, "KINDS", ("instance", "image"))
+    done = CliRunner().invoke(script.app, ["--folder", str(folder)])
+    assert done.exit_code == 3
+    assert f"{folder}: got 12 frozen cases, expected 800" in done.output
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"date": "today"}'])
+def test_a_damaged_ledger_is_named(script: Any, folder: Path, line: str) -> None:
+    ledger = folder / LEDGER
+    ledger.write_text(ledger.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    before = contents(folder)
+    for arguments in ((), ("--update", "--reason", "some", "--seeds", "0-1")):
+        done = call(script, folder, *arguments)
+        assert done.exit_code == 3
+        assert f"{ledger}: line 2: got {line!r}, expected an entry" in done.output
+    assert contents(folder) == before
+
+
+def test_an_update_over_damaged_digests_names_the_file(script: Any, folder: Path) -> None:
+    damaged = next((folder / "digests").iterdir())
+    damaged.write_text("nonsense\n", encoding="utf-8")
+    before = contents(folder)
+    done = call(script, folder, "--update", "--reason", "some", "--seeds", "0-1")
+    assert done.exit_code == 3
+    assert f"{damaged.name}: got the line 'nonsense', expected a seed and digests" in done.output
+    assert contents(folder) == before
 
 
 def test_a_second_update_is_refused_while_one_runs(script: Any, updating: Any, folder: Path) -> None:
