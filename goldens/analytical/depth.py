@@ -519,3 +519,46 @@ def the_taps_are_added_in_the_given_order() -> Golden:
         union="#. ..",
         otherwise={"plan": Plan(count=0)},
     )
+
+
+@golden
+def the_z_test_compares_what_would_be_written() -> Golden:
+    """4.4: ``d_src < d_tgt`` of float32 values, as written, not of the float64 before them.
+
+    Focal 500 over 1500 is the float64 just below 1/3: 0x1.5555555555555p-2. Depth 1 times that
+    lies between the float32 0x1.555554p-2 and 0x1.555556p-2, of whose last digits 4 and 6 it has
+    5.55...: nearer to 6. So 0x1.555556p-2 would be written.
+
+    Left: the target has just that. Equal is not nearer, and nothing is pasted, though the float64
+    is smaller. Right: the target has the next float32, 0x1.555558p-2, which is farther: pasted.
+    """
+    focal_1500 = (1500.0, 1500.0, 1.0, 1.0)
+    return Golden(
+        target=Sample(
+            image="10 10",
+            rows={},
+            slots=1,
+            depth="0x1.555556p-2 0x1.555558p-2",
+            camera=FOCAL_500,
+            metric=True,
+        ),
+        source=Sample(
+            image="7 8",
+            rows={0: Row(label=1, id=0, box=(0, 0, 2, 1), mask="##")},
+            slots=1,
+            depth="1 1",
+            camera=focal_1500,
+            metric=True,
+        ),
+        plan=Plan(),
+        expected=Sample(
+            image="10 8",
+            rows={0: Row(label=1, id=0, box=(1, 0, 2, 1), mask=".#")},
+            slots=1,
+            depth="0x1.555556p-2 0x1.555556p-2",
+            camera=FOCAL_500,
+            metric=True,
+        ),
+        union=".#",
+        otherwise={"plan": Plan(count=0)},
+    )
