@@ -24,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from scripts.mutants.targets import MODULES  # noqa: E402
 from segpaste.strategies import HARD_CASES  # noqa: E402
 from segpaste.testing.check import DEFAULT_EXAMPLES  # noqa: E402
 from segpaste.testing.judge import COMPLETES, law_names  # noqa: E402
@@ -225,8 +226,10 @@ def _summary(figures: Figures) -> str:
 def _mutation() -> str:
     if not MUTATION.is_file():
         return "not yet measured"
-    parts = json.loads(MUTATION.read_text(encoding="utf-8"))["parts"]
-    return "; ".join(f"`{name}` {_mutation_of(part)}" for name, part in parts.items())
+    score = json.loads(MUTATION.read_text(encoding="utf-8"))
+    text = "; ".join(f"`{name}` {_mutation_of(part)}" for name, part in score["parts"].items())
+    missing = [Path(module).stem for module in MODULES if module not in score["modules"]]
+    return text + (f"; not yet measured are the modules {', '.join(missing)}" if missing else "")
 
 
 def _mutation_of(part: dict[str, Any]) -> str:
@@ -290,8 +293,8 @@ def _further(figures: Figures) -> str:
         "## With other seeds",
         "The strategies were changed until the seeds of the campaign reached every fault. These are seeds "
         f"that nobody looked at before: {', '.join(map(str, FURTHER_SEEDS))}, with the same "
-        f"{DEFAULT_EXAMPLES} examples each. A fault that lives there is rare, and dies with more "
-        "examples (`segpaste verify --examples 1000`).",
+        f"{DEFAULT_EXAMPLES} examples each. What lives there is reached by few examples; more of them "
+        "(`segpaste verify --examples 1000`) reach most of it.",
     ]
     rows = [f"| `{name}` | {', '.join(seeds)} |" for name, seeds in missed.items()]
     lines += ["\n".join(["| lives | with seed |", "|---|---|", *rows]) if rows else "None lives."]
