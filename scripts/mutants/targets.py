@@ -53,7 +53,7 @@ _SLOW_APPLY = (
     "--deselect=tests/paste/test_apply.py::test_it_says_so_once_where_denormals_are_flushed",
     "--deselect=tests/paste/test_apply.py::test_more_rows_than_two_bytes_number",
 )
-_COMPILED_APPLY = "--deselect=tests/paste/test_apply.py::test_the_executor_of_a_device"
+_COMPILED_APPLY = "--deselect=tests/paste/test_apply.py::test_the_executor_in_what_is_compiled"
 _GRAPH = (
     "tests/paste/test_graph.py",
     *(
@@ -76,6 +76,7 @@ _LOOPS = (
 )
 _PLAN = ("tests/paste/test_plan.py", "tests/paste/test_drawn_plans.py")
 _INPUTS = ("tests/paste/test_inputs.py",)
+_ANY_DEVICE = "tests/paste/test_default_device.py::test_a_batch_stays_where_it_is"
 _NO_CHANNELS = "--deselect=tests/paste/test_apply.py::test_images_without_channels"  # indexes what is empty
 
 _BREAKERS = "tests/invariants/test_breakers.py"
@@ -118,7 +119,10 @@ _LAWS = (
 )
 
 TARGETS: tuple[Target, ...] = (
-    Target(_paste("reference"), (_HAND, *_TINY, *_INPUTS, _APPLY, *_SLOW_APPLY, "-k", "not rectangle")),
+    Target(
+        _paste("reference"),
+        (_HAND, *_TINY, *_INPUTS, _APPLY, *_SLOW_APPLY, _ANY_DEVICE, "-k", "not rectangle"),
+    ),
     Target(_paste("plan"), _PLAN),
     Target(
         _paste("settings", "padding", "replay", "rng", "spans", "inputs", "apply"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,12 @@ import pytest
 import torch
 
 from segpaste.paste import apply, apply_reference, apply_with_audit, choose_executor
+from segpaste.paste.apply import interprets_triton
 from segpaste.testing.parity import assert_same_bits
 from segpaste.types import BatchCopyPasteConfig, PaddedBatchedDenseSample
 from tests.paste.samples import plan, view
 
+module = importlib.import_module("segpaste.paste.apply")  # the package's name of it is the function
 PLAIN = BatchCopyPasteConfig()
 ROWS = {1: (2, 5, "11..\n11..\n....\n....")}
 EXECUTORS = ("rectangle", "graph")
@@ -34,15 +38,77 @@ def test_the_executor_of_a_device():
     assert choose_executor(torch.device("cpu")) == "rectangle"
     assert choose_executor(torch.device("cuda", 1)) == "fused"
     assert choose_executor(torch.device("meta")) == "graph"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "meta"])
+def test_while_compiling_it_is_the_graph(device, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert choose_executor(torch.device(device)) == "graph"
+
+
+def test_the_executor_in_what_is_compiled():
     chosen = torch.compile(lambda x: x + len(choose_executor(x.device)), backend="eager", fullgraph=True)
     assert chosen(torch.zeros(())) == len("graph")
 
 
 def test_an_executor_that_does_not_exist_or_not_here():
-    with pytest.raises(ValueError, match="executor: got 'fast', expected None or one of"):
-        apply(scene(), scene(), plan(), PLAIN, executor="fast")  # pyright: ignore[reportArgumentType]
+    expected = (
+        "^executor: got 'fast', expected None or one of \\['reference', 'rectangle', 'graph', 'fused'\\]$"
+    )
+    for function in (apply, apply_with_audit):
+        with pytest.raises(ValueError, match=expected):
+            function(scene(), scene(), plan(), PLAIN, executor="fast")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="executor: got 'fused' for cpu, expected a batch on cuda"):
         apply(scene(), scene(), plan(), PLAIN, executor="fused")
+
+
+def test_a_batch_on_mps_is_refused():
+    batch: Any = SimpleNamespace(images=SimpleNamespace(device=torch.device("mps")))
+    expected = "^target: got a batch on mps, which lacks float64, expected one on cpu or cuda$"
+    with pytest.raises(ValueError, match=expected):
+        apply(batch, batch, plan(), PLAIN)
+
+
+@pytest.mark.parametrize(("interprets", "where"), [("0", "cuda"), ("1", "cuda or cpu")])
+def test_where_the_fused_executor_runs(interprets, where, monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", interprets)
+    meta = scene().to("meta")
+    with pytest.raises(ValueError, match=f"^executor: got 'fused' for meta, expected a batch on {where}$"):
+        apply(meta, meta, plan().to("meta"), PLAIN, executor="fused")
+    with pytest.raises(ValueError, match="^executor: got 'rectangle' for meta, expected a batch on cpu$"):
+        apply(meta, meta, plan().to("meta"), PLAIN, executor="rectangle")
+
+
+@pytest.mark.parametrize(
+    ("value", "interprets"),
+    [
+        *((yes, True) for yes in ("1", "true", "True", "TRUE", "on", "y", "yes", "YES")),
+        *((no, False) for no in (None, "", "0", "false", "2")),
+    ],
+)
+def test_whether_triton_interprets_is_read_as_triton_reads_it(value, interprets, monkeypatch):
+    if value is None:
+        monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    else:
+        monkeypatch.setenv("TRITON_INTERPRET", value)
+    assert interprets_triton() is interprets
+
+
+def test_what_an_executor_is_called_with(monkeypatch):
+    told: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def executor(*views: Any, **options: Any) -> tuple[PaddedBatchedDenseSample, None]:
+        told.append((views, options))
+        return views[0], None
+
+    monkeypatch.setattr(module, "_executor", lambda name: executor)
+    target, source, drawn, out = scene(), scene(), plan(), buffers(scene())
+    assert apply(target, source, drawn, PLAIN, out=out) is target
+    with pytest.raises(TypeError, match="^executor graph: got no audit, expected one$"):
+        apply_with_audit(target, source, drawn, PLAIN, executor="graph")
+    views = (target, source, drawn, PLAIN)
+    # No audit is made for those who do not ask for one.
+    assert told == [(views, {"out": out, "with_audit": False}), (views, {"out": None, "with_audit": True})]
 
 
 @pytest.mark.parametrize("executor", ["reference", *EXECUTORS])
@@ -53,6 +119,7 @@ def test_out_is_overwritten_and_returned(executor):
         value.view(torch.uint8).fill_(1)
     assert apply(target, source, plan(), PLAIN, executor=executor, out=out) is out
     assert_same_bits(apply_reference(target, source, plan(), PLAIN)[0], out)
+    assert apply_with_audit(target, source, plan(), PLAIN, executor=executor, out=out)[0] is out
 
 
 def slices_of_one_buffer(overlap: int) -> tuple[PaddedBatchedDenseSample, PaddedBatchedDenseSample]:
@@ -88,6 +155,15 @@ def test_two_fields_of_out_in_one_memory():
     out = buffers(target)
     with pytest.raises(ValueError, match=r"out.\w+_maps: got the memory of out.\w+_maps"):
         apply(target, target, plan(), PLAIN, out=replace(out, panoptic_maps=out.semantic_maps))
+
+
+def test_a_plan_in_the_memory_of_out():
+    out = buffers(scene())
+    drawn = replace(plan(), order=out.labels.copy_(torch.arange(4)))
+    with pytest.raises(
+        ValueError, match="^out.labels: got the memory of plan.order, expected memory of its own$"
+    ):
+        apply(scene(), scene(), drawn, PLAIN, out=out)
 
 
 @pytest.mark.parametrize("strides", [(16, 16, 2, 1), (16, 16, 0, 1), (16, 16, 1, 1)])
@@ -181,6 +257,11 @@ def test_a_normal_that_is_not_a_number_is_no_normal(executor):
     assert_same_bits(expected, apply(target, source, plan(), PLAIN, executor=executor))
 
 
+MESSAGE = "torch.set_flush_denormal(True) is on: executors promise the same bits only without it"
+NO_FLUSHING = pytest.mark.skipif(
+    not torch.set_flush_denormal(False), reason="this processor cannot flush denormals"
+)
+
 FLUSHED = """
 import warnings, torch
 torch.set_flush_denormal(True)
@@ -191,15 +272,36 @@ with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     for _ in range(2):
         apply(view(rows={}), view(rows={}), plan(), BatchCopyPasteConfig(), executor="reference")
-print([str(w.message) for w in said])
+print([(str(w.message), w.filename) for w in said])
 """
 
 
-@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this processor cannot flush denormals")
+@NO_FLUSHING
 def test_it_says_so_once_where_denormals_are_flushed():
     done = subprocess.run([sys.executable, "-c", FLUSHED], capture_output=True, text=True, check=False)
-    expected = "torch.set_flush_denormal(True) is on: executors promise the same bits only without it"
-    assert done.stdout.strip() == str([expected]), done.stderr
+    assert done.stdout.strip() == str([(MESSAGE, "<string>")]), done.stderr  # the line of the caller
+
+
+@NO_FLUSHING
+@pytest.mark.parametrize("flushes", [False, True])
+def test_what_is_said_where_denormals_are_flushed(flushes, monkeypatch):
+    said: list[Any] = []
+    monkeypatch.setattr(module.warnings, "warn", lambda *what, **where: said.append((what, where)))
+    module._say_if_denormals_are_flushed.cache_clear()
+    try:
+        torch.set_flush_denormal(flushes)
+        for _ in range(2):
+            apply(scene(), scene(), plan(), PLAIN, executor="reference")
+    finally:
+        torch.set_flush_denormal(False)
+        module._say_if_denormals_are_flushed.cache_clear()
+    assert said == [((MESSAGE, RuntimeWarning), {"stacklevel": 5})] * flushes
+
+
+def test_whether_denormals_are_flushed_is_tried_on_the_cpu():
+    module._say_if_denormals_are_flushed.cache_clear()
+    with torch.device("meta"):
+        module._say_if_denormals_are_flushed()
 
 
 @pytest.mark.parametrize("executor", ["reference", *EXECUTORS])

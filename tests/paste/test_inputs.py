@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from segpaste.paste import apply_reference
-from segpaste.paste.inputs import _overlaps_itself, _reach, check_out, check_views
+from segpaste.paste import apply_reference, inputs
+from segpaste.paste.inputs import _overlaps_itself, _reach, _table_of, _unknown, check_out, check_views
 from segpaste.types import BatchCopyPasteConfig, PanopticPasteConfig, PanopticSchemaSpec
 from tests.paste.samples import plan, view
 
@@ -105,6 +105,13 @@ REFUSED = [
         plan(slots=3),
         PLAIN,
         "plan.order: got 3 slots, expected the source's K = 4",
+    ),
+    (
+        view(rows=ROWS, semantic_maps=LEFT, panoptic_maps=torch.full((1, 4, 4), 2**31 - 4)),
+        view(rows=ROWS, semantic_maps=LEFT, panoptic_maps=LEFT),
+        plan(),
+        PLAIN,
+        r"^target.panoptic_maps: got 2147483644 with K = 4, expected the largest id plus K below 2\*\*31$",
     ),
     (
         view(rows=ROWS),
@@ -223,6 +230,19 @@ def test_memory_of_out():
         check_out(mine, long, inner)
 
 
+def test_memory_of_what_is_not_contiguous():
+    scene = view(rows=ROWS)
+    out = replace(scene, **{n: v.clone() for n, v in scene.tensors().items()})
+    turned: Any = scene.images.transpose(2, 3)
+    with pytest.raises(
+        ValueError, match="^out.images: got the memory of target.images, expected memory of its"
+    ):
+        check_out(replace(out, images=turned), scene, scene)
+    # An input may lie in its own memory more than once.
+    one_value: Any = torch.zeros((1, 1, 1, 1), dtype=torch.uint8).expand(1, 1, 4, 4)
+    check_out(out, replace(scene, images=one_value), scene)
+
+
 def test_fields_without_elements_lie_nowhere():
     none = view(slots=0, rows={})
     with pytest.raises(ValueError, match="out.images: got the memory of target.images"):
@@ -279,3 +299,35 @@ def test_a_plan_in_the_memory_of_out():
     check_out(out, scene, scene)
     with pytest.raises(ValueError, match="out.labels: got the memory of plan.order"):
         check_out(out, scene, scene, drawn)
+
+
+def test_a_plan_that_ends_in_the_memory_of_out():
+    scene = view(rows=ROWS)
+    out = replace(scene, **{name: torch.zeros_like(value) for name, value in scene.tensors().items()})
+    memory = torch.arange(6)
+    labels: Any = memory[2:].view(1, 4)
+    drawn = replace(plan(slots=4), order=memory[:4].view(1, 4))
+    with pytest.raises(
+        ValueError, match="^out.labels: got the memory of plan.order, expected memory of its own$"
+    ):
+        check_out(replace(out, labels=labels), scene, scene, drawn)
+
+
+@pytest.mark.parametrize(
+    ("known", "table"), [((), [0]), ((0,), [1]), ((1, 4), [0, 1, 0, 0, 1]), ((3, 0), [1, 0, 0, 1])]
+)
+def test_a_table_has_a_byte_for_every_label_up_to_the_largest(known, table):
+    made = _table_of(known)
+    assert made.dtype == "uint8"
+    assert made.tolist() == table
+
+
+@pytest.mark.parametrize(("largest", "tables"), [(2**16 - 1, 1), (2**16, 0), (2**62, 0)])
+def test_large_labels_are_searched_for_and_not_looked_up(largest, tables, monkeypatch):
+    made: list[tuple[int, ...]] = []
+    monkeypatch.setattr(inputs, "_table_of", lambda known: made.append(known) or _table_of(known))
+    with torch.device("meta"):  # whatever the default device is
+        for labels, unknown in (((largest, 3), None), ((3, 4, 5), 4), ((), None)):
+            values = torch.tensor(labels, dtype=torch.int64, device="cpu")
+            assert _unknown(values, (3, largest)) == unknown
+    assert len(made) == 3 * tables

@@ -87,3 +87,12 @@ def test_what_need_not_grow_is_the_same_batch_or_gets_a_mask_alone() -> None:
 
 def test_the_mask_is_made_on_the_device_of_the_batch() -> None:
     assert {v.device.type for v in pad_canvas(full(False).to("meta"), 4, 255).tensors().values()} == {"meta"}
+
+
+def test_what_was_padding_stays_padding() -> None:
+    before = full(True)
+    mask = torch.zeros((1, 1, 2, 3), dtype=torch.bool)
+    mask[..., 2] = True
+    after = pad_canvas(replace(before, padding_mask=mask), 4, 255)
+    assert after.padding_mask is not None
+    assert after.padding_mask[0, 0].int().tolist() == [[0, 0, 1, 1]] * 2 + [[1] * 4] * 2

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segpaste.paste import apply_reference, draw_plan, eligible_slots
-from segpaste.paste.plan import _draw_step, _draw_words
+from segpaste.paste.plan import _draw_step, _draw_words, _group_box
 from segpaste.paste.rng import philox4x32
 from segpaste.types import (
     BatchCopyPasteConfig,
@@ -206,6 +206,15 @@ def test_a_word_that_equals_the_threshold_says_no(more, paints):
     drawn = draw_plan(one, one, torch.tensor([seed]), config, source_idx=torch.tensor([0]))
     assert drawn.hflip.item() is paints
     assert drawn.count.item() == int(paints)
+
+
+def test_the_box_of_no_slots_is_empty():
+    none = view(slots=0, rows={}).gather(torch.zeros(3, dtype=torch.int64))
+    rows, flips = torch.tensor([0, 2]), torch.tensor([False, True])
+    nothing = torch.zeros((2, 0), dtype=torch.bool)
+    box = _group_box(none, rows, torch.zeros((3, 0, 4), dtype=torch.int64), nothing, flips)
+    assert box.dtype == torch.int64
+    assert box.tolist() == [[[0, 0], [0, 0]]] * 2
 
 
 def test_empty_batches_draw_empty_plans():

@@ -118,3 +118,14 @@ def test_the_tables_go_to_the_device_they_are_asked_for_on() -> None:
         assert {table.device.type for table in tables_of(config, "meta")} == {"meta"}
         assert {table.device.type for table in tables_of(config).to("meta")} == {"meta"}
         assert {table.device.type for table in tables_of(config)} == {"cpu"}
+
+
+def test_the_tables_are_on_the_cpu_whatever_the_default_device_is() -> None:
+    config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=SCHEMA, class_priority={2: 41}))
+    with torch.device("meta"):
+        tables = tables_of(config)
+    assert tables.ids.tolist() == [2, 4, 9, 300, 2**63 - 1]
+    assert tables.is_thing.tolist() == [True, False, False, True, False]
+    assert tables.is_stuff.tolist() == [False, True, True, False, False]
+    assert tables.priority.tolist() == [1, 0, 0, 0, 0]
+    assert tables.min_area.tolist() == [0, 0, 0, 0, 0]
