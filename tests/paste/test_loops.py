@@ -145,6 +145,7 @@ def test_a_stretch_is_found_in_one_pass_from_either_side(marks, stretch):
         ([2, 2, 1], 2),
         ([1, 2], 0),
         ([2, -1], 1),
+        ([-2, 2], 0),
         ([0, 3], 1),  # the table ends at 2
         ([2, 2**40], 1),
     ],

@@ -595,6 +595,15 @@ def test_no_audit_is_made_where_none_is_asked_for():
     assert run_reference(*arguments, out=None, with_audit=True)[1] is not None
 
 
+@pytest.mark.parametrize("batch", [0, 2])
+def test_arrays_are_stacked_on_the_device_of_what_they_are_like(batch):
+    from segpaste.paste.reference import _stack
+
+    like = torch.zeros((batch, 3), dtype=torch.int32, device="meta")
+    stacked = _stack([np.zeros(3)] * batch, like)
+    assert (stacked.device, stacked.dtype, stacked.shape) == (like.device, like.dtype, like.shape)
+
+
 @pytest.mark.parametrize("metric", [False, True])
 def test_an_empty_batch_of_every_modality_has_an_empty_audit(metric):
     camera = torch.ones((1, 4), dtype=torch.float64)
