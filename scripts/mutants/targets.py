@@ -105,6 +105,7 @@ _LAWS = (
     "tests/invariants/test_runs_in_parts.py",
     "tests/invariants/test_paste_laws_by_hand.py",
     "tests/invariants/test_sample_case.py",
+    "tests/invariants/test_audit_laws.py",
     "tests/invariants/test_what_is_said_of_little.py",
     "tests/invariants/test_runs_at_their_limits.py",
     "tests/invariants/test_transforms.py",

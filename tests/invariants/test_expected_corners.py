@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from segpaste.invariants.bits import same
-from segpaste.invariants.expected import ExpectedPaste, expect_paste
+from segpaste.invariants.expected import (
+    ExpectedPaste,
+    _winners,  # pyright: ignore[reportPrivateUsage]
+    expect_paste,
+)
 from segpaste.invariants.masks import depth_of_cover
 from segpaste.invariants.transforms import joined, transposed
 from segpaste.invariants.view import present, view_of
@@ -267,6 +271,15 @@ def test_what_is_said_of_rows_and_pixels_goes_together() -> None:
         met["lost again"] += bool((found.first_union & ~found.union & ~found.reverted).any())
         met["first"] += bool(found.first_union.any())
     assert all(met.values()), met
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_of_equal_priorities_the_last_row_wins(rows: int) -> None:
+    may = torch.ones(rows, 3, dtype=torch.bool)
+    may[-1, 1] = False
+    may[:, 2] = False
+    second = rows - 2 if rows > 1 else -1
+    assert _winners(may, torch.zeros(rows, dtype=torch.int64)).tolist() == [rows - 1, second, -1]
 
 
 def test_pasted_pixels_have_the_class_of_their_row() -> None:

@@ -49,6 +49,8 @@ def test_rows_without_slots_get_those_they_had() -> None:
     assert PasteCase(ragged, after, told, **known).capacity == 2  # those that the audit speaks of
     rows = replace(told, row_source=None)
     assert PasteCase(ragged, after, rows, **known).capacity == 2
+    rows = replace(told, row_dropped=None)
+    assert PasteCase(ragged, after, rows, **known).capacity == 2
     neither = replace(told, row_source=None, row_dropped=None)
     assert PasteCase(ragged, after, neither, **known).capacity == 3  # as many as the source has
     assert PasteCase(ragged, after, **known).capacity == 3

@@ -10,18 +10,27 @@ import torch
 from segpaste.invariants import InvariantReport, check_paste
 from segpaste.types import (
     LEGAL_MODALITY_SETS,
+    BatchAuditPacket,
     BatchCopyPasteConfig,
     BatchedPlacementConfig,
     DenseSample,
     Modality,
+    PaddedBatchedDenseSample,
     PanopticSchemaSpec,
 )
-from tests.invariants.invariant_cases import dense, paste_by_expectation, random_case, with_fields
+from tests.invariants.invariant_cases import Case, dense, paste_by_expectation, random_case, with_fields
 from tests.invariants.test_no_audit import DONOR, H, W, fields_of, scene
 from tests.invariants.test_not_made_worse import crowd
 
 ROWS = LEGAL_MODALITY_SETS[0]
 DEPTH = next(m for m in LEGAL_MODALITY_SETS if Modality.DEPTH in m and Modality.INSTANCE in m)
+NORMALS = next(m for m in LEGAL_MODALITY_SETS if Modality.NORMALS in m and Modality.INSTANCE in m)
+LABELLED = next(
+    m
+    for m in LEGAL_MODALITY_SETS
+    if {Modality.SEMANTIC, Modality.INSTANCE} <= m and Modality.PANOPTIC not in m
+)
+STUFF = 7
 
 
 def judged(law: str, before: Any, after: Any, *known: Any, **more: Any) -> InvariantReport:
@@ -93,11 +102,12 @@ def test_more_rows_than_the_schema_allows() -> None:
     assert judged(law, three, three, schema=schema).status == "not_decidable"
 
 
-def test_rows_are_limited_by_what_is_free_and_by_k_range() -> None:
-    law = "paste.within_capacity"
+def three_for_two(count: int = 3) -> tuple[Case, PaddedBatchedDenseSample, BatchAuditPacket]:
+    """An empty target of two slots; of a source of three rows the first two are pasted as they lie."""
     case = random_case(
-        3, ROWS, canvas=(4, 5), slots=2, source_slots=3, count=3, schema=False, padding=False, fullness=0.0
-    )
+        3, ROWS, canvas=(4, 5), slots=2, source_slots=3, count=count, schema=False, padding=False,
+        fullness=0.0, min_pasted_area=1,
+    )  # fmt: skip
     masks = torch.zeros(1, 3, 4, 5, dtype=torch.bool)
     for k in range(3):
         masks[0, k, k] = True
@@ -113,7 +123,14 @@ def test_rows_are_limited_by_what_is_free_and_by_k_range() -> None:
         translate=torch.zeros(1, 2, dtype=torch.int64),
         order=torch.arange(3)[None],
     )
-    out, told = paste_by_expectation(case.target, source, plan, case.config)
+    case = replace(case, source=source, plan=plan)
+    return case, *paste_by_expectation(case.target, source, plan, case.config)
+
+
+def test_rows_are_limited_by_what_is_free_and_by_k_range() -> None:
+    law = "paste.within_capacity"
+    case, out, told = three_for_two()
+    source = case.source
     assert out.instance_valid.tolist() == [[True, True]]
     assert judged(law, case.target, out, told, source=source).status == "held"
     assert judged(law, dense(case.target), out, told, source=source).status == "held"
@@ -167,3 +184,115 @@ def test_metric_depth_at_twice_the_distance_is_judged() -> None:
         out, told = paste_by_expectation(target, source, case.plan, case.config)
         held += judged("depth.metric_rescaled", target, out, told, source=source).status == "held"
     assert held > 0
+
+
+def test_pixels_of_all_pasted_masks_are_shown() -> None:
+    case, out, told = three_for_two()
+    masks = out.tensors()["instance_masks"].clone()
+    masks[0, 0, 3, 0] = masks[0, 1, 3, 1] = True
+    wrong = with_fields(out, instance_masks=masks)
+    found = judged("paste.inside_union_is_source.instance", case.target, wrong, told, source=case.source)
+    assert found.mask is not None
+    assert found.mask.nonzero().tolist() == [[3, 0], [3, 1]]
+
+
+def test_pixels_of_all_survivors_are_shown() -> None:
+    after = fields_of(scene({5: (1, 0, 1), 6: (2, 3, 4)}))
+    after["instance_masks"][0, :, 0] = after["instance_masks"][1, :, 4] = False
+    before = scene({5: (1, 0, 1), 6: (2, 3, 4)})
+    found = judged("instance.masks_minus_union", before, DenseSample.unchecked(**after))
+    assert found.mask is not None
+    assert found.mask.any(dim=0).nonzero().flatten().tolist() == [0, 4]
+
+
+def test_a_row_too_many_stands_in_no_ones_slot() -> None:
+    case, out, told = three_for_two(count=1)
+    assert out.instance_valid.tolist() == [[True, False]]
+    doubled = {name: out.tensors()[name].clone() for name in ("instance_valid", "instance_masks")}
+    for value in doubled.values():
+        value[0, 1] = value[0, 0]
+    after = with_fields(out, **doubled)
+    assert judged("paste.rows_in_free_slots", case.target, after, told, source=case.source).status == "held"
+    assert (
+        judged("paste.selection_by_plan", case.target, after, told, source=case.source).status == "violated"
+    )
+
+
+def test_an_id_that_only_a_row_had_is_not_fresh() -> None:
+    fields = fields_of(scene({5: (1, 0, 1), 6: (2, 3, 4)}))
+    fields["panoptic_map"][:, 3:5] = 0
+    after = scene({5: (1, 0, 1), 6: (1, 5, 5)})
+    found = judged("instance.fresh_ids", DenseSample.unchecked(**fields), after)
+    assert found.message == "row 2: id 6, which was in use before"
+
+
+def test_a_single_row_asked_for_is_asked_for() -> None:
+    law = "paste.rows_need_masks"
+    for count, verdict in ((0, "not_exercised"), (1, "held")):
+        case = random_case(3, frozenset({Modality.IMAGE}), slots=2, source_slots=2, fullness=0.0, count=count)
+        known = {"source": case.source, "plan": case.plan, "config": case.config}
+        assert judged(law, case.target, case.target, **known).status == verdict
+
+
+def test_a_class_that_changed_is_not_excused_by_void_elsewhere() -> None:
+    before = scene({5: (1, 0, 1)})
+    fields = fields_of(before)
+    fields["semantic_map"][:, 5] = 255
+    law = "paste.unchanged_outside_union.semantic"
+    assert judged(law, before, DenseSample.unchecked(**fields)).status == "not_decidable"
+    fields["semantic_map"][:, 3] = 2
+    found = judged(law, before, DenseSample.unchecked(**fields))
+    assert (found.status, found.count) == ("violated", H)
+
+
+def test_a_flip_shows_in_n_x_alone() -> None:
+    met = 0
+    for seed in range(20):
+        case = random_case(
+            seed,
+            NORMALS,
+            canvas=(4, 5),
+            slots=4,
+            source_slots=3,
+            count=3,
+            schema=False,
+            padding=False,
+            hflip=True,
+        )
+        for vector, verdict in (((0.0, 0.6, -0.8), "not_exercised"), ((0.6, 0.0, -0.8), "held")):
+            normals = torch.tensor(vector).reshape(1, 3, 1, 1).expand(1, 3, 4, 5).contiguous()
+            source = with_fields(case.source, normals=normals)
+            out, told = paste_by_expectation(case.target, source, case.plan, case.config)
+            if bool(told.paste_union.any()):
+                met += 1
+                assert judged("normals.frame", case.target, out, told, source=source).status == verdict
+    assert met > 0
+
+
+def test_a_depth_of_equal_value_and_other_bits_was_not_in_front() -> None:
+    valid = torch.ones((1, H, W), dtype=torch.bool)
+    zeros = torch.zeros((1, H, W))
+    before, after = (
+        DenseSample.unchecked(**(fields_of(scene({5: (1, 0, 1)})) | {"depth": depth, "depth_valid": valid}))
+        for depth in (zeros, -zeros)
+    )
+    found = judged("depth.monotonic", before, after, config=BatchCopyPasteConfig())
+    assert (found.status, found.count) == ("violated", H * W)
+
+
+def test_stuff_under_a_paste_that_looks_like_it_was_not_taken_back() -> None:
+    met = 0
+    for seed in range(20):
+        case = random_case(
+            seed, LABELLED, canvas=(4, 5), slots=4, source_slots=3, count=3, schema=True, padding=False,
+            dtype=torch.uint8, tau=0.0, stuff_min_area={}, ignore_share=0.0,
+        )  # fmt: skip
+        alike = {
+            "images": torch.zeros_like(case.target.images),
+            "semantic_maps": torch.full_like(case.target.tensors()["semantic_maps"], STUFF),
+        }
+        target, source = with_fields(case.target, **alike), with_fields(case.source, **alike)
+        out, told = paste_by_expectation(target, source, case.plan, case.config)
+        met += bool(told.paste_union.any())
+        assert judged("panoptic.stuff_threshold", target, out, told, source=source).ok
+    assert met > 0

@@ -9,7 +9,8 @@ import torch
 
 from segpaste.invariants import averted, check_sample
 from segpaste.invariants.sample_case import SampleCase
-from segpaste.types import DenseSample, PanopticSchemaSpec
+from segpaste.types import LEGAL_MODALITY_SETS, DenseSample, PanopticSchemaSpec
+from tests.invariants.invariant_cases import random_case
 from tests.invariants.test_no_audit import fields_of, scene
 from tests.invariants.test_not_made_worse import H, W, crowd
 
@@ -68,6 +69,12 @@ def test_who_was_there_before() -> None:
     )
     assert SampleCase(boxes, before=BEFORE).former == {}
     assert SampleCase(BEFORE, before=boxes).former == {}
+
+
+def test_of_another_canvas_nothing_is_known() -> None:
+    wider = DenseSample.unchecked(image=torch.zeros((1, H, W + 1), dtype=torch.uint8))
+    assert SampleCase(BEFORE, before=wider).before is None
+    assert SampleCase(BEFORE, before=BEFORE).before is not None
 
 
 def test_which_rows_are_untouched() -> None:
@@ -199,3 +206,24 @@ def test_of_averted_normals_only_those_that_offend_are_compared(monkeypatch: pyt
         after, before=facing(*[towards] * 8), source=facing(away, away), only="normals.face_camera"
     )
     assert (report.status, report.count) == ("violated", 4)
+
+
+def test_a_squared_norm_may_be_off_by_its_tolerance_and_no_more() -> None:
+    law = "normals.unit_length"
+    assert status(law, facing([2.0**-11, 0.0, -1.0])) == "held"  # 1 + 2^-22
+    assert status(law, facing([2.0**-11, 2.0**-13, -1.0])) == "violated"  # which float32 would round off
+
+
+def test_labels_on_padding_that_is_new() -> None:
+    padding = torch.zeros(1, *BEFORE.image.shape[1:], dtype=torch.bool)
+    padding[..., -2:] = True
+    (report,) = check_sample(changed(padding_mask=padding), before=BEFORE, only="padding.carries_no_labels")
+    assert report.count == int(padding.sum())
+    assert report.message.startswith(f"{report.count} of {padding.numel()} pixels: padding carries a label")
+
+
+def test_metric_depth_without_depth_does_not_agree() -> None:
+    batch = random_case(1, LEGAL_MODALITY_SETS[0], canvas=(4, 5), slots=3).target
+    object.__setattr__(batch, "metric_depth", True)
+    (report,) = check_sample(batch, only="sample.shapes_agree")
+    assert report.message == "metric_depth: got True without depth, expected depth and depth_valid"
