@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from segpaste.paste.jit import compiled
 
 
@@ -15,12 +13,10 @@ def first_unknown(labels, known):
         labels: ``[n]`` int64.
         known: ``[L]`` uint8, 1 for the labels below L that are known; no others are.
     """
-    last = np.int64(-1)
     for i in range(labels.size):
         label = labels[i]
-        if label == last:
+        if i > 0 and label == labels[i - 1]:
             continue
         if label < 0 or label >= known.size or not known[label]:
             return i
-        last = label
     return -1

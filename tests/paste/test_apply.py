@@ -173,6 +173,11 @@ def test_out_that_overlaps_itself(strides):
         apply(scene(), scene(), plan(), PLAIN, out=replace(buffers(scene()), images=image))
 
 
+def test_out_on_the_device_that_holds_shapes_alone():
+    target, out = scene().to("meta"), buffers(scene()).to("meta")
+    assert apply(target, scene().to("meta"), plan().to("meta"), PLAIN, out=out) is out
+
+
 def test_out_with_other_fields():
     more = replace(buffers(scene()), semantic_maps=torch.zeros((1, 4, 4), dtype=torch.int64))
     with pytest.raises(ValueError, match=r"out: got the fields .*semantic_maps.*, expected the target's"):

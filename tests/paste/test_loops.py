@@ -145,6 +145,7 @@ def test_a_stretch_is_found_in_one_pass_from_either_side(marks, stretch):
         ([2, 2, 1], 2),
         ([1, 2], 0),
         ([2, -1], 1),
+        ([-1, -1, 2], 0),
         ([-2, 2], 0),
         ([0, 3], 1),  # the table ends at 2
         ([2, 2**40], 1),
@@ -167,6 +168,16 @@ def test_a_label_without_a_class_is_found_in_small_tables_and_large(largest, wro
     labels[0, 3, 3] = wrong
     with pytest.raises(ValueError, match=f"target.semantic_maps: got {wrong}, which the schema lacks"):
         check_views(view(rows={}, semantic_maps=labels), right, config)
+
+
+def test_a_map_that_begins_with_a_label_below_zero_is_refused():
+    schema = PanopticSchemaSpec(classes={7: "stuff"})
+    config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=schema))
+    labels = torch.full((1, 4, 4), 7)
+    labels[0, 0, 0] = -1
+    broken = view(rows={}, semantic_maps=labels)
+    with pytest.raises(ValueError, match="target.semantic_maps: got -1, which the schema lacks"):
+        check_views(broken, broken, config)
 
 
 UNCACHED = """
