@@ -16,7 +16,11 @@ from torch.overrides import TorchFunctionMode
 
 from segpaste.invariants import MetamorphicCase, check_metamorphic, check_padded, check_paste, check_sample
 from segpaste.invariants.averted import carried_over
+from segpaste.invariants.bits import differs
+from segpaste.invariants.sample_case import SampleCase
+from segpaste.types import DenseSample
 from tests.invariants.invariant_cases import dense, joined_cases, paste_by_expectation
+from tests.invariants.test_no_audit import H, W, fields_of, scene
 from tests.invariants.test_tiny_pastes import pastes
 from tests.parity.drawn import KINDS
 
@@ -64,6 +68,18 @@ def test_averted_normals_are_looked_up_where_they_lie() -> None:
     away = torch.tensor([0.0, 0.0, 1.0]).reshape(3, 1, 1).expand(3, 2, 2)
     with Watch() as watch:
         assert bool(carried_over(away, away, away[2] > 0).all())
+    assert watch.made > 0
+    assert watch.found == set()
+
+
+def test_what_is_seldom_made_lies_there_too() -> None:
+    before = scene({5: (1, 0, 1)})
+    padded = DenseSample.unchecked(**(fields_of(before) | {"padding_mask": torch.ones(1, H, W).bool()}))
+    with Watch() as watch:
+        (report,) = check_sample(padded, before=before, only="padding.carries_no_labels")
+        assert report.count == H * W
+        assert not bool(SampleCase(before, before=before).touched(("image",)).any())
+        assert bool(differs(torch.zeros(2, dtype=torch.int32), torch.zeros(2, dtype=torch.int64)).all())
     assert watch.made > 0
     assert watch.found == set()
 
