@@ -1,6 +1,6 @@
 """Laws compute where the sample lies: no tensor is made on the default device.
 
-Only a GPU could show the mistake in a result; here every call that makes a tensor is watched.
+Only a GPU could show the mistake in a result; here every call that makes or moves a tensor is watched.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAKERS = (torch.tensor, torch.zeros, torch.ones, torch.full, torch.arange, torch
 
 
 class Watch(TorchFunctionMode):
-    """Notes where a law makes a tensor without saying on which device."""
+    """Notes where a law makes a tensor without saying on which device, or moves one to nowhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,12 +40,13 @@ class Watch(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in MAKERS:
+        moves = func is torch.Tensor.to
+        if func in MAKERS or moves:
             frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
             path = Path(frame.f_code.co_filename)
             if path.resolve().parent == LAWS_FOLDER:
-                self.made += 1
-                if kwargs.get("device") is None:
+                self.made += not moves
+                if args[1:2] == (None,) if moves else kwargs.get("device") is None:
                     self.found.add(f"{path.name}: torch.{func.__name__} in {frame.f_code.co_name}")
         return func(*args, **kwargs)
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from segpaste.invariants import LAWS
+from segpaste.invariants import LAWS, check_paste
 from segpaste.invariants.paste_pixel_laws import (
     _PER_MODALITY,  # pyright: ignore[reportPrivateUsage]
     _inside_is_source,  # pyright: ignore[reportPrivateUsage]
     _unchanged_outside,  # pyright: ignore[reportPrivateUsage]
 )
+from segpaste.types import DenseSample
 from tests.invariants import test_what_is_said_of_little
 from tests.invariants.test_breakers import PASTE
-from tests.invariants.test_no_audit import BEFORE, judged, pasted
+from tests.invariants.test_no_audit import BEFORE, IGNORE, H, fields_of, judged, pasted
 from tests.invariants.test_what_is_said import PASTES, recorded, said_of_a_paste
 
 MADE = {
@@ -62,3 +63,14 @@ def test_without_an_audit() -> None:
             assert outside.message.startswith(message)
         else:
             assert outside.status == "held"
+
+
+def test_a_class_that_changed_is_not_excused_by_void_elsewhere() -> None:
+    fields = fields_of(BEFORE)
+    fields["semantic_map"][:, 2] = IGNORE
+    law = "paste.unchanged_outside_union.semantic"
+    (report,) = check_paste(BEFORE, DenseSample.unchecked(**fields), only=law)
+    assert report.status == "not_decidable"
+    fields["semantic_map"][:, 3] = 1
+    (report,) = check_paste(BEFORE, DenseSample.unchecked(**fields), only=law)
+    assert (report.status, report.count) == ("violated", H)

@@ -234,17 +234,6 @@ def test_a_single_row_asked_for_is_asked_for() -> None:
         assert judged(law, case.target, case.target, **known).status == verdict
 
 
-def test_a_class_that_changed_is_not_excused_by_void_elsewhere() -> None:
-    before = scene({5: (1, 0, 1)})
-    fields = fields_of(before)
-    fields["semantic_map"][:, 5] = 255
-    law = "paste.unchanged_outside_union.semantic"
-    assert judged(law, before, DenseSample.unchecked(**fields)).status == "not_decidable"
-    fields["semantic_map"][:, 3] = 2
-    found = judged(law, before, DenseSample.unchecked(**fields))
-    assert (found.status, found.count) == ("violated", H)
-
-
 def test_a_flip_shows_in_n_x_alone() -> None:
     met = 0
     for seed in range(20):
