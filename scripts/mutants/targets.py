@@ -15,7 +15,8 @@ class Target:
     Attributes:
         modules: paths from the root of the dereferenced tree.
         tests: pytest arguments; on a mutant only those are run that reach its function.
-        jit: whether Numba compiles; not where the loops themselves are mutated.
+        jit: whether Numba compiles; not where the loops themselves are mutated, nor where a mutant
+            changes the type of what they are given, for which they would be compiled anew.
     """
 
     modules: tuple[str, ...]
@@ -79,6 +80,17 @@ _INPUTS = ("tests/paste/test_inputs.py",)
 _ANY_DEVICE = "tests/paste/test_default_device.py::test_a_batch_stays_where_it_is"
 _NO_CHANNELS = "--deselect=tests/paste/test_apply.py::test_images_without_channels"  # indexes what is empty
 
+_RECTANGLE = (
+    _HAND,
+    *_TINY,
+    _APPLY,
+    *_SLOW_APPLY,
+    _NO_CHANNELS,
+    "tests/paste/test_rectangle.py",
+    "-k",
+    "not graph",
+)
+
 _BREAKERS = "tests/invariants/test_breakers.py"
 _EXPECTED = "tests/invariants/test_expected.py"
 _LAWS = (
@@ -106,6 +118,7 @@ _LAWS = (
     "tests/invariants/test_paste_laws_by_hand.py",
     "tests/invariants/test_sample_case.py",
     "tests/invariants/test_audit_laws.py",
+    "tests/invariants/test_generators.py",
     "tests/invariants/test_what_is_said_of_little.py",
     "tests/invariants/test_runs_at_their_limits.py",
     "tests/invariants/test_transforms.py",
@@ -145,12 +158,8 @@ TARGETS: tuple[Target, ...] = (
     Target(
         _paste("graph", "graph_warp"), (_HAND, *_TINY, *_GRAPH, _APPLY, *_SLOW_APPLY, "-k", "not rectangle")
     ),
-    Target(_paste("rectangle"), (_HAND, *_TINY, _APPLY, *_SLOW_APPLY, "-k", "not graph")),
-    Target(
-        _paste("rectangle_kernels"),
-        (_HAND, *_TINY, _APPLY, *_SLOW_APPLY, _NO_CHANNELS, "-k", "not graph"),
-        jit=False,
-    ),
+    Target(_paste("rectangle"), _RECTANGLE, jit=False),
+    Target(_paste("rectangle_kernels"), _RECTANGLE, jit=False),
     Target(
         _laws("expected", "warp", "masks", "bits", "view"),
         _LAWS,

@@ -16,11 +16,12 @@ import torch
 from hypothesis import given
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from segpaste.paste import apply, apply_with_audit, draw_plan
 from segpaste.paste.graph import _winner, paste_graph
 from segpaste.paste.plan import draw_from_settings
-from segpaste.paste.settings import settings_of, tables_of
+from segpaste.paste.settings import ClassTables, settings_of, tables_of
 from segpaste.strategies import PasteCase, paste_cases
 from segpaste.strategies.scenes import DEFAULT_SCHEMA, scenes_from_seed
 from segpaste.testing.parity import assert_same_bits
@@ -93,6 +94,31 @@ def test_everything_is_made_on_the_device_of_the_batch(kind: str) -> None:
             for name, value in got.items():
                 assert value.device.type == "meta", name
                 assert (value.shape, value.dtype) == (wanted[name].shape, wanted[name].dtype), name
+
+
+class Devices(TorchDispatchMode):
+    """The devices of all tensors that are made or come out of an operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.seen |= {value.device.type for value in tree_leaves(out) if isinstance(value, torch.Tensor)}
+        return out
+
+
+@pytest.mark.parametrize("kind", ["semantic+depth", "instance+semantic+panoptic+depth+normals"])
+def test_nothing_is_made_elsewhere_and_moved(kind: str) -> None:
+    """A number of the host's that is mixed in is allowed, and makes a GPU wait."""
+    for case in tiny_pastes(kind)[:3]:
+        tables = ClassTables(*(table.to("meta") for table in tables_of(case.config)))
+        settings = replace(settings_of(case.config), debug_assert_bijection=False)  # that reads values
+        target, source, drawn = case.target.to("meta"), case.source.to("meta"), case.plan.to("meta")
+        with Devices() as devices:
+            paste_graph(target, source, drawn, settings, tables, with_audit=True)
+        assert devices.seen == {"meta"}
 
 
 def vars_of(audit: BatchAuditPacket) -> dict[str, torch.Tensor]:
