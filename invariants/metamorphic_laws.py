@@ -113,20 +113,26 @@ def generators_untouched(case: MetamorphicCase) -> Finding:
     executor = executor_of(case)
     if executor is None and (case.augment is None or _no_samples(case)):
         return not_applicable("nothing to run")
-    python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    device = case.target.images.device
+    python, numpy = random.getstate(), np.random.get_state()
     try:
-        # A run that seeds them, as an earlier one has, would leave them as it found them.
-        _ = random.random(), np.random.random(), torch.rand(())
-        before = _generators()
-        if executor is not None:
-            executor.run()
-        elif case.augment is not None:
-            case.augment(case.target_sample(), case.donor_sample(), case.seed)
-        moved = [name for name, state in _generators().items() if before[name] != state]
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            # A run that seeds them, as an earlier one has, would leave them as it found them.
+            _ = (
+                random.random(),
+                np.random.random(),
+                torch.rand((), device="cpu"),
+                torch.rand((), device=device),
+            )
+            before = _generators(device)
+            if executor is not None:
+                executor.run()
+            elif case.augment is not None:
+                case.augment(case.target_sample(), case.donor_sample(), case.seed)
+            moved = [name for name, state in _generators(device).items() if before[name] != state]
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        torch.set_rng_state(torch_state)
     return violated(f"{moved[0]}'s global generator was moved on or seeded") if moved else HELD
 
 
@@ -502,14 +508,17 @@ def _through_rle(masks: np.ndarray) -> tuple[np.ndarray, list[int]]:
 # --- helpers -------------------------------------------------------------------------
 
 
-def _generators() -> dict[str, object]:
+def _generators(device: torch.device) -> dict[str, object]:
     """The states of the global generators, by whose they are."""
     kind, words, *rest = np.random.get_state()
-    return {
+    states: dict[str, object] = {
         "Python": random.getstate(),
         "NumPy": (kind, np.asarray(words).tobytes(), *rest),
         "torch": torch.get_rng_state().numpy().tobytes(),
     }
+    if device.type == "cuda":
+        states["CUDA"] = torch.cuda.get_rng_state(device).numpy().tobytes()
+    return states
 
 
 def _bystander(case: MetamorphicCase, names: tuple[str, ...]) -> Finding:

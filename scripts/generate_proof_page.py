@@ -2,7 +2,7 @@
 
     python scripts/generate_proof_page.py              render the committed figures
     python scripts/generate_proof_page.py --check      fail where page or picture are out of date
-    python scripts/generate_proof_page.py --measure    run the whole campaign first (an hour on two cores)
+    python scripts/generate_proof_page.py --measure    run the whole campaign first, for half an hour
     python scripts/generate_proof_page.py --measure NAME ...   only these faults, and keep the rest
 
 Figures come from docs/proof.json (the campaign over the fault zoo, and reach), from
@@ -57,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of the campaign")
     options = parser.parse_args(arguments)
+    unknown = [name for name in options.measure or [] if name not in ZOO]
+    if unknown:
+        parser.error(f"--measure: got {unknown[0]!r}, expected names of faults")
     if options.measure is not None:
         measure(options.measure, options.workers)
     written = {PAGE: render(), PICTURE: picture()}
@@ -77,14 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure(names: list[str], workers: int) -> None:
-    """Run the campaign and write docs/proof.json.
-
-    Raises:
-        ValueError: on a name that is no fault's.
-    """
-    unknown = [name for name in names if name not in ZOO]
-    if unknown:
-        raise ValueError(f"--measure: got {unknown[0]!r}, expected names of faults")
+    """Run the campaign and write docs/proof.json."""
     known = json.loads(CAMPAIGN.read_text(encoding="utf-8")) if names else {"faults": {}}
     chosen = names or list(ZOO)
     with ProcessPoolExecutor(workers) as pool:
@@ -98,7 +94,9 @@ def measure(names: list[str], workers: int) -> None:
         "faults": {name: known["faults"][name] for name in ZOO if name in known["faults"]},
         "reach": known["reach"] if names else reach(),
     }
-    CAMPAIGN.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    beside = CAMPAIGN.with_suffix(".new")
+    beside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    beside.replace(CAMPAIGN)
 
 
 def measure_one(name: str) -> dict[str, Any]:
@@ -293,8 +291,8 @@ def _further(figures: Figures) -> str:
         "## With other seeds",
         "The strategies were changed until the seeds of the campaign reached every fault. These are seeds "
         f"that nobody looked at before: {', '.join(map(str, FURTHER_SEEDS))}, with the same "
-        f"{DEFAULT_EXAMPLES} examples each. What lives there is reached by few examples; more of them "
-        "(`segpaste verify --examples 1000`) reach most of it.",
+        f"{DEFAULT_EXAMPLES} examples each. What lives there is reached by few examples: draw more, with "
+        "`segpaste verify --examples 1000`.",
     ]
     rows = [f"| `{name}` | {', '.join(seeds)} |" for name, seeds in missed.items()]
     lines += ["\n".join(["| lives | with seed |", "|---|---|", *rows]) if rows else "None lives."]

@@ -827,9 +827,11 @@ def clear_plane(plane):
 def update_rows(b, target, rules, spans, rects, areas, n_list, union, columns, clear, out, audit):
     """4.8: copies the target's rows without the union; drops those left with too little."""
     for i in range(target.valid.shape[1]):
-        if clear and target.valid[b, i]:
+        if not target.valid[b, i]:
+            continue
+        if clear:
             clear_plane(out.masks[b, i])
-        if not target.valid[b, i] or spans[b, i, 2] == 0:
+        if spans[b, i, 2] == 0:
             continue
         top, left, bottom, right = spans[b, i, 0], spans[b, i, 1], spans[b, i, 2], spans[b, i, 3]
         former_mask, mask = target.masks[b, i], out.masks[b, i]

@@ -105,22 +105,22 @@ def test_labels_take_no_part_once_nothing_is_ignore_and_there_is_no_schema() -> 
 # --- black boxes ----------------------------------------------------------------------
 
 
-def test_a_black_box_gets_its_seed_and_its_donor_every_time() -> None:
-    for size, at in ((1, 0), (2, 1), (3, 1)):
-        case = joined_cases(3, 3, ALL)
-        source = case.source.gather(slice(0, size))
-        wanted = source.tensors()["images"][at]
-        calls: list[int] = []
+@pytest.mark.parametrize(("size", "at"), [(1, 0), (2, 1), (3, 1)])
+def test_a_black_box_gets_its_seed_and_its_donor_every_time(size: int, at: int) -> None:
+    case = joined_cases(3, 3, ALL)
+    source = case.source.gather(slice(0, size))
+    wanted = source.tensors()["images"][at]
+    calls: list[int] = []
 
-        def copies(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
-            assert torch.equal(donor.image.as_subclass(torch.Tensor), wanted)  # noqa: B023
-            calls.append(seed)  # noqa: B023
-            return target
+    def copies(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
+        assert torch.equal(donor.image.as_subclass(torch.Tensor), wanted)
+        calls.append(seed)
+        return target
 
-        reports = check_metamorphic(MetamorphicCase(case.target, source, augment=copies, seed=11))
-        assert [str(r) for r in reports if not r.ok] == []
-        assert set(calls) == {11}
-        assert len(calls) >= 6
+    reports = check_metamorphic(MetamorphicCase(case.target, source, augment=copies, seed=11))
+    assert [str(r) for r in reports if not r.ok] == []
+    assert set(calls) == {11}
+    assert len(calls) >= 6
 
 
 def test_without_samples_or_without_donors_there_is_nothing_to_run() -> None:
