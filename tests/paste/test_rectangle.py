@@ -213,10 +213,12 @@ def test_everything_is_made_on_the_cpu_whatever_the_default() -> None:
     assert_same_bits(expected, actual, audits=(told, audit), case=case)
 
 
-def test_rows_behind_one_with_an_empty_mask_lose_their_pixels_too() -> None:
-    target = view(rows={0: (1, 3, "....\n" * 4), 1: (1, 4, "11..\n....\n....\n....")})
-    out, _ = agree(target, view(rows={0: (1, 0, "1...\n....\n....\n....")}))
-    assert out.boxes[0, :2].tolist() == [[0, 0, 0, 0], [1, 0, 2, 1]]
+def test_rows_behind_those_that_keep_everything_lose_their_pixels_too() -> None:
+    """The first has no pixels, the second none that is painted over."""
+    masks = ("....\n" * 4, ".1..\n....\n....\n....", "11..\n....\n....\n....")
+    target = view(rows={slot: (1, 3 + slot, mask) for slot, mask in enumerate(masks)})
+    out, _ = agree(target, view(rows={0: (1, 0, "1.1.\n....\n....\n....")}))
+    assert out.boxes[0, :3].tolist() == [[0, 0, 0, 0], [1, 0, 2, 1], [1, 0, 2, 1]]
 
 
 def test_a_schema_of_one_class() -> None:
