@@ -29,6 +29,7 @@ from segpaste.strategies import HARD_CASES  # noqa: E402
 from segpaste.testing.check import DEFAULT_EXAMPLES  # noqa: E402
 from segpaste.testing.judge import COMPLETES, law_names  # noqa: E402
 from tests.faults.campaign import FURTHER_SEEDS, SEEDS, kills, reach  # noqa: E402
+from tests.faults.drawing import DRAWING, KINDS, first_caught  # noqa: E402
 from tests.faults.fault import Fault  # noqa: E402
 from tests.faults.reasons import REASONS  # noqa: E402
 from tests.faults.zoo import BLIND, BY_SUBJECT, ZOO  # noqa: E402
@@ -92,6 +93,7 @@ def measure(names: list[str], workers: int) -> None:
         "examples": DEFAULT_EXAMPLES,
         "seeds": list(SEEDS),
         "faults": {name: known["faults"][name] for name in ZOO if name in known["faults"]},
+        "drawing": {name: first_caught(fault) for name, fault in DRAWING.items()},
         "reach": known["reach"] if names else reach(),
     }
     beside = CAMPAIGN.with_suffix(".new")
@@ -127,6 +129,7 @@ class Figures:
     """The campaign as it was measured."""
 
     faults: dict[str, Any]
+    drawing: dict[str, str | None]
     reach: dict[str, float]
 
     def kills(self, fault: Fault) -> dict[str, int]:
@@ -163,7 +166,7 @@ class Figures:
 def read() -> Figures:
     """The committed campaign."""
     found = json.loads(CAMPAIGN.read_text(encoding="utf-8"))
-    return Figures(found["faults"], found["reach"])
+    return Figures(found["faults"], found["drawing"], found["reach"])
 
 
 def render() -> str:
@@ -174,6 +177,7 @@ def render() -> str:
         "<!-- Written by scripts/generate_proof_page.py; a test fails where it is out of date. -->",
         _summary(figures),
         _matrix(figures),
+        _drawing(figures),
         _further(figures),
         _laws(figures),
         _blind(figures),
@@ -204,6 +208,10 @@ def _summary(figures: Figures) -> str:
             "faults killed, of those written blind",
             f"{first['killed']} of {first['faults']} by some law at their first run, before their author had "
             "seen one",
+        ),
+        (
+            "faults in the drawing of plans",
+            f"{sum(map(bool, figures.drawing.values()))} of {len(DRAWING)} caught by the frozen seeds",
         ),
         (
             "laws with a unique kill",
@@ -283,6 +291,24 @@ def _fault_row(fault: Fault, figures: Figures) -> str:
 def _cell(text: str) -> str:
     """Text for a cell of a table; ``code`` as Markdown writes it."""
     return text.replace("``", "`").replace("|", "\\|")
+
+
+def _drawing(figures: Figures) -> str:
+    rows = ["| fault | mistake | breaks | first caught by |", "|---|---|---|---|"]
+    for fault in DRAWING.values():
+        caught = figures.drawing[fault.name] or "**survived**"
+        rows.append(f"| `{fault.name}` | {_cell(fault.mistake)} | {_cell(fault.breaks)} | {caught} |")
+    return "\n\n".join(
+        [
+            "## The drawing of plans",
+            "Every plan within its bounds is legal, so that no law judges how one was drawn. The frozen "
+            f"seeds do: they keep a digest of every plan. These {len(DRAWING)} faults are therefore not in "
+            f"the matrix; each is judged on the frozen sets {' and '.join(KINDS)}, uint8. What must be refused "
+            "with an error is in neither: drawn examples are legal. tests/paste/test_inputs.py has these "
+            "cases, and the mutants of segpaste/paste/inputs.py show how well.",
+            "\n".join(rows),
+        ]
+    )
 
 
 def _further(figures: Figures) -> str:

@@ -11,6 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from segpaste.paste.rng import to_int64
+from segpaste.strategies.edits import (
+    add_padding,
+    at_the_edge_of_float32,
+    empty_a_row,
+    give_stuff_rows,
+    label_padding,
+    lay_stuff,
+    leave_out_an_edge,
+    loosen_boxes,
+    overlap_rows,
+    poised,
+    tie_depths,
+)
 from segpaste.strategies.hard_cases import case_labels
 from segpaste.strategies.pastes import (
     CONFIG_BYTES,
@@ -18,16 +31,9 @@ from segpaste.strategies.pastes import (
     HALF_SIZE,
     PLAN_BYTES,
     PasteCase,
-    add_padding,
     draw_any_plan,
     draw_config,
     draw_source_rows,
-    farther,
-    give_stuff_rows,
-    label_padding,
-    loosen_boxes,
-    opposed_normals,
-    overlap_rows,
     spread,
 )
 from segpaste.strategies.samples import (
@@ -44,7 +50,7 @@ from segpaste.strategies.scenes import (
     check_range,
     draw_frame,
 )
-from segpaste.strategies.thresholds import THRESHOLD_BYTES, bind_thresholds
+from segpaste.strategies.thresholds import THRESHOLD_BYTES, bind_thresholds, starve_beside_padding
 from segpaste.types import (
     BatchCopyPasteConfig,
     Modality,
@@ -115,7 +121,8 @@ def paste_cases(
     The source is the target batch itself, or a view with other samples, another number
     of them and of slots. Half of the plans are drawn by ``draw_plan`` from the seed, the
     others over the whole legal range. Where the paste covers part of something,
-    many a configuration has a threshold that it meets exactly or misses by a pixel.
+    many a configuration has a threshold that it meets exactly or misses by a pixel;
+    where there is depth, many a target has depths beside what is pasted, to the last bit.
 
     Args:
         draw: supplied by Hypothesis.
@@ -131,8 +138,9 @@ def paste_cases(
         max_instances: most objects drawn for a sample.
         detection: rows have boxes and labels but no masks; for the image alone.
         untidy: some samples are as annotators and pipelines leave them, breaking a sample
-            law or two: boxes with room around their masks, labels and ids on padding, overlapping
-            rows of one class, normals that look away. Else all of them meet every sample law.
+            law or two: boxes with room around their masks, rows without a pixel, labels and ids
+            on padding, overlapping rows of one class, normals that look away. Others have values
+            poised on an edge of the arithmetic. Else all of them meet every sample law.
 
     Raises:
         hypothesis.errors.InvalidArgument: on limits that no case meets.
@@ -141,10 +149,10 @@ def paste_cases(
 
     with_names(lambda: check_range("max_batch", 0, "max_batch", max_batch, 0))
     with_names(lambda: check_range("max_instances", 0, "max_instances", max_instances, 0))
-    head, dirt = draw(readers(8)), draw(readers(16))
+    head, dirt = draw(readers(16)), draw(readers(32))
     # Half of the frames would have a side of one or two pixels, on which little can happen.
     least_side = max(min_side, min(dirt.of((1, 4, 6)), max_side)) if canvas is None else min_side
-    with_schema = schema is not None or head.one_in(2)
+    with_schema = schema is not None or head.of((False, True, True))
     by_seed = head.one_in(2)
     batch = min(head.of((1,) * 7 + (2,) * 9 + (3,) * 3 + (0,)), max_batch)
     # A batch of one is its own source only now and then: nothing can be pasted there.
@@ -154,7 +162,8 @@ def paste_cases(
 
     table = schema or draw(
         panoptic_schemas(
-            min_stuff=0 if head.one_in(8) else 1,
+            min_stuff=0 if head.one_in(12) else 1,
+            min_things=1 if head.one_in(6) else 2,
             capacity=max_instances + EXTRA_SLOTS,
             ignore_index=None if with_schema else 255,
         )
@@ -162,6 +171,8 @@ def paste_cases(
     most = min(max_instances, table.max_instances_per_image)
     slots = min(max_instances + EXTRA_SLOTS, table.max_instances_per_image)
     reader = draw(readers(FRAME_BYTES))
+    # There is more to metric depth than to relative one.
+    metric = True if modalities is not None and Modality.DEPTH in modalities and dirt.one_in(3) else None
     frame = with_names(
         lambda: draw_frame(
             reader,
@@ -172,16 +183,19 @@ def paste_cases(
             canvas=canvas,
             min_side=least_side,
             max_side=max_side,
+            metric=metric,
             detection=detection,
             reserve=slots,
         )
     )
     config = draw(paste_configs(table if with_schema else None))
     # One object is simpler; two and more are what rows can get wrong.
-    fewest = min(head.of((1, 2, 3, 2, 1, 2, 3, 0)), most)
+    fewest = min(head.of((1, 2, 3, 2, 1, 2, 0, 3, 1, 2, 0, 3, 2, 0)), most)
+    if intra_batch:
+        fewest = min(max(fewest, 1), most)  # what is empty has nothing to paste
     target_most = most if fewest else 0
     # Where the target is empty, the source seldom is.
-    source_fewest = fewest if dirt.one_in(8) else min(max(fewest, 1), most)
+    source_fewest = fewest if dirt.one_in(8) else min(max(fewest, dirt.of((1, 2, 2))), most)
     target = draw_padded_batch(
         draw, frame, draw_samples(draw, frame, batch, batch, fewest, target_most), slots
     )
@@ -194,29 +208,50 @@ def paste_cases(
         source = draw_padded_batch(
             draw, view, draw_samples(draw, view, sources, sources, source_fewest, most), slots
         )
-    donors = overlap_rows(dirt, source, same_class=untidy)
+        source = add_padding(dirt, source, table.ignore_index) if dirt.one_in(4) else source
+    target = lay_stuff(dirt, target, table)
+    donors = overlap_rows(dirt, target if intra_batch else source, same_class=untidy)
     donors = give_stuff_rows(dirt, donors, table, untidy=untidy)
-    vanishing = dirt.one_in(6) and untidy and donors.normals is not None and donors.instance_masks is not None
-    donors = opposed_normals(donors) if vanishing else donors
+    if untidy:
+        donors = leave_out_an_edge(dirt, donors, table.ignore_index)
+    halved = dirt.one_in(4) and untidy and _interpolates(donors)
+    donors = poised(dirt, donors) if halved else donors
     target, source = donors if intra_batch else target, donors
-    if dirt.one_in(2) and target.metric_depth:
-        far = farther(target, source)
-        target, source = far[0], far[0] if intra_batch else far[1]
+    # The depth test hangs on a last bit, or there is none, so that infinite and zero depth show.
+    special = dirt.of(
+        ("none", "none", "none", "edge", "edge", "tie", "tie")
+        if target.metric_depth
+        else ("none",) * 7 + ("tie",)
+    )
+    tied = special == "tie" and untidy and target.depth is not None and not intra_batch
+    if not tied and ((dirt.one_in(2) and halved) or special == "edge"):
+        config = BatchCopyPasteConfig(**{**dict(config), "z_test": False})
     seed = spread(draw(readers(8)).integer(0, 2**32 - 1))
     rows = draw_source_rows(draw(readers(2 * max_batch)), batch, source.batch_size, intra_batch)
     # Drawn in any case, so that a case with a plan of its own is no longer than others.
     each = [draw(readers(PLAN_BYTES + max_instances + EXTRA_SLOTS)) for _ in range(batch)]
-    if by_seed and not vanishing:
+    if by_seed and not halved:
         seeds = torch.tensor([to_int64((seed + b) % 2**64) for b in range(batch)], dtype=torch.int64)
         source_idx = None if intra_batch else torch.tensor(rows, dtype=torch.int64)
         plan = draw_plan(target, source, seeds, config, source_idx=source_idx)
     else:
-        plan = draw_any_plan(each, target, source, config, rows, step=HALF_SIZE if vanishing else None)
+        plan = draw_any_plan(each, target, source, config, rows, step=HALF_SIZE if halved else None)
     case = PasteCase(target, source, plan, config, seed)
-    case = replace(case, config=bind_thresholds(draw(readers(THRESHOLD_BYTES)), case))
+    case = empty_a_row(case) if dirt.one_in(6) and untidy else case
+    case = at_the_edge_of_float32(case) if special == "edge" else case
+    thresholds = draw(readers(THRESHOLD_BYTES))
+    case = tie_depths(case) if tied else replace(case, config=bind_thresholds(thresholds, case))
     if dirt.integer(0, 7) and untidy:
-        dirty = loosen_boxes(dirt, label_padding(dirt, target, table, case.config))
-        case = replace(case, target=dirty, source=dirty if intra_batch else source)
+        starved = None if tied else starve_beside_padding(dirt, case)
+        case = case if starved is None else replace(case, config=starved)
+        dirty = loosen_boxes(dirt, label_padding(dirt, case.target, table, case.config))
+        case = replace(case, target=dirty, source=dirty if intra_batch else case.source)
     for label in case_labels(case):
         event(label)
     return case
+
+
+def _interpolates(batch: PaddedBatchedDenseSample) -> bool:
+    """Whether rows are pasted and anything but bytes is interpolated."""
+    values = batch.normals is not None or batch.depth is not None or batch.images.is_floating_point()
+    return values and batch.instance_masks is not None

@@ -98,6 +98,7 @@ HARD_CASES: tuple[HardCase, ...] = (
             "no free slot": 0.03,
             "more eligible rows than free slots": 0.03,
             "nothing eligible": 0.03,
+            "row without a pixel": 0.03,
             "all-padding source": 0.02,
             "class table": 0.30,
             "ignore is not 255": 0.05,
@@ -110,6 +111,7 @@ HARD_CASES: tuple[HardCase, ...] = (
             "paste wholly outside": 0.03,
             "contested pixel": 0.02,
             "contested pixel and different priorities": 0.005,
+            "priorities that no byte holds": 0.1,
             "paste meets a region without labels": 0.03,
             "paste meets padding": 0.02,
             "labels on padding": 0.02,
@@ -127,6 +129,7 @@ HARD_CASES: tuple[HardCase, ...] = (
             "row dropped by its threshold": 0.02,
             "z-test keeps some and rejects some": 0.03,
             "z-test rejects everything": 0.02,
+            "nearer by the last bit": 0.01,
             "stuff rule takes the paste back": 0.01,
             "stuff rule leaves void": 0.01,
             "too small a paste taken back": 0.005,
@@ -204,7 +207,11 @@ def case_labels(case: PasteCase) -> list[str]:
         "ignore is not 255": config.ignore_index != 255,
         "class mix": target.semantic_maps is not None and target.instance_masks is None,
         "labels on padding": _labelled_padding(target, config.ignore_index),
+        "row without a pixel": _has_empty_row(source),
     }
+    if config.panoptic is not None:
+        priorities = config.panoptic.class_priority.values()
+        tests["priorities that no byte holds"] = any(not -128 <= p < 128 for p in priorities)
     labels = _true(tests)
     for b in range(target.batch_size):
         labels += _true(_row_tests(case, b))
@@ -239,6 +246,10 @@ def outcome_labels(case: PasteCase, apply: Executor) -> list[str]:
         tests["row hidden completely"] = bool((dropped & ~left).any())
         tests["row dropped by its threshold"] = bool((dropped & left).any())
         tests["row cut and kept"] = bool((cut & ~dropped).any())
+    if audit.warped_depth is not None and target.depth is not None and target.depth_valid is not None:
+        bits = [_array(depth).view(np.int32).astype(np.int64) for depth in (audit.warped_depth, target.depth)]
+        compared = config.z_test & union[:, None] & _array(target.depth_valid)
+        tests["nearer by the last bit"] = bool((compared & (bits[1] - bits[0] == 1)).any())
     everywhere = paste(config.model_copy(update={"z_test": False}))[0]
     rejected, kept = (everywhere & ~union).any(axis=(1, 2)), union.any(axis=(1, 2))
     tests["z-test keeps some and rejects some"] = bool((rejected & kept).any())
@@ -306,6 +317,13 @@ def _labelled_padding(batch: PaddedBatchedDenseSample, ignore_index: int) -> boo
     if batch.padding_mask is None or batch.semantic_maps is None:
         return False
     return bool((_array(batch.semantic_maps) != ignore_index)[_array(batch.padding_mask)[:, 0]].any())
+
+
+def _has_empty_row(batch: PaddedBatchedDenseSample) -> bool:
+    if batch.instance_masks is None:
+        return False
+    filled = _array(batch.instance_masks).any(axis=(2, 3))
+    return bool((batch.instance_valid.numpy() & ~filled).any())
 
 
 def _has_tiny_region(labels: np.ndarray, most: int) -> bool:

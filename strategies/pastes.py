@@ -5,7 +5,6 @@ Like :mod:`segpaste.strategies.scenes` this needs no Hypothesis.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +41,8 @@ HALF_SIZE = 2 * 65536
 """The step at which every pixel is the mean of two by two."""
 
 _IDENTITY = 65536
+_ONTO_TARGET = 2  # the least of the moves that bring a source pixel onto the target
 _INT32_MAX = 2**31 - 1
-_ROOM = 64  # ids that laws may yet ask for, beyond a few for every slot
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -153,9 +152,11 @@ def draw_config(choices: Choices, schema: PanopticSchemaSpec | None) -> BatchCop
     }
     panoptic = None
     if schema is not None:
+        # As bytes the larger ones come out in reverse, and a few slots times them overflow int32.
+        unit = choices.of((1, 200, 2**30 - 1))
         panoptic = PanopticPasteConfig(
             taxonomy=schema,
-            class_priority={c: p for c in schema.classes if (p := choices.of((0, 1, -1, 0, -2)))},
+            class_priority={c: p * unit for c in schema.classes if (p := choices.of((0, 1, -1, 0, -2)))},
             stuff_min_area={
                 c: area
                 for c, kind in schema.classes.items()
@@ -201,185 +202,6 @@ def draw_padded(
     return PaddedBatchedDenseSample(**changed, metric_depth=padded.metric_depth)
 
 
-def overlap_rows(
-    choices: Choices, batch: PaddedBatchedDenseSample, *, same_class: bool
-) -> PaddedBatchedDenseSample:
-    """The batch, in every sample one row grown over another, of another class if there is one.
-
-    Scenes hide what lies behind, and few of their masks overlap; pasted together, only
-    masks that do contest a pixel. A panoptic map allows none: the batch is returned as it is.
-
-    Args:
-        choices: where from; a few bytes are enough.
-        batch: the batch.
-        same_class: whether it may be of the same class where there is no other.
-    """
-    fields = batch.tensors()
-    which = choices.integer(0, 63)
-    if "instance_masks" not in fields or "panoptic_maps" in fields:
-        return batch
-    masks, boxes = fields["instance_masks"].clone(), fields["boxes"].clone()
-    for b in range(batch.batch_size):
-        rows, labels = fields["instance_valid"][b].nonzero().flatten().tolist(), batch.labels[b].tolist()
-        pairs = [(i, j) for i in rows for j in rows if i != j]
-        others = [(i, j) for i, j in pairs if labels[i] != labels[j]]
-        if not same_class:
-            others = [(i, j) for i, j in others if not _meets_class(masks[b], j, labels, labels[i])]
-        pairs = others or (pairs if same_class else [])
-        if pairs:
-            i, j = pairs[which % len(pairs)]
-            masks[b, i] |= masks[b, j]
-            corners = torch.stack((boxes[b, i], boxes[b, j]))
-            boxes[b, i] = torch.cat((corners[:, :2].amin(dim=0), corners[:, 2:].amax(dim=0)))
-    changed: dict[str, Any] = fields | {"instance_masks": masks, "boxes": boxes}
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
-
-
-def give_stuff_rows(
-    choices: Choices, batch: PaddedBatchedDenseSample, schema: PanopticSchemaSpec, *, untidy: bool
-) -> PaddedBatchedDenseSample:
-    """The batch, now and then the first row of every sample relabelled to a stuff class.
-
-    Stuff with a mask of its own exists in real data, and must not be pasted. A panoptic map
-    gives it no id: such a batch is returned as it is.
-
-    Args:
-        choices: where from; a few bytes are enough.
-        batch: the batch.
-        schema: the class table.
-        untidy: whether that is done at all: the row may overlap another of the class.
-    """
-    stuff = [c for c, kind in schema.classes.items() if kind == "stuff"]
-    wanted, which = choices.one_in(4), choices.integer(0, 63)
-    if not (wanted and stuff and untidy) or batch.panoptic_maps is not None:
-        return batch
-    labels, valid = batch.labels.clone(), batch.instance_valid
-    first = valid & (valid.cumsum(dim=1) == 1)
-    labels[first] = stuff[which % len(stuff)]
-    changed: dict[str, Any] = batch.tensors() | {"labels": labels}
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
-
-
-def _meets_class(masks: torch.Tensor, row: int, labels: list[int], label: int) -> bool:
-    """Whether a row's mask shares a pixel with any of a class, of ``[K, H, W]``."""
-    same = torch.tensor([other == label for other in labels])
-    return bool((masks[same] & masks[row]).any())
-
-
-def add_padding(
-    choices: Choices, batch: PaddedBatchedDenseSample, ignore_index: int
-) -> PaddedBatchedDenseSample:
-    """The batch, of every sample what lies right of its masks or below them turned into padding.
-
-    Args:
-        choices: where from; a few bytes are enough.
-        batch: the batch; returned as it is if it has a padding mask.
-        ignore_index: the label of padding.
-    """
-    height, width = batch.canvas_size
-    below, beside = choices.integer(0, 63), choices.integer(0, 63)
-    fields = batch.tensors()
-    if "padding_mask" in fields:
-        return batch
-    padding = torch.zeros((batch.batch_size, 1, height, width), dtype=torch.bool)
-    for b in range(batch.batch_size):
-        filled = torch.zeros((height, width), dtype=torch.bool)
-        if "instance_masks" in fields:
-            filled = fields["instance_masks"][b].any(dim=0)
-        least = [
-            int(side.nonzero().max()) + 1 if side.any() else 1 for side in (filled.any(1), filled.any(0))
-        ]
-        padding[b, 0, least[0] + below % (height - least[0] + 1) :] = True
-        padding[b, 0, :, least[1] + beside % (width - least[1] + 1) :] = True
-    changed: dict[str, Any] = fields | {"padding_mask": padding}
-    beneath = {"semantic_maps": ignore_index, "panoptic_maps": 0, "depth_valid": False, "normals": 0}
-    for name, value in beneath.items():
-        if name in fields:
-            mask = padding if fields[name].ndim == 4 else padding[:, 0]
-            changed[name] = fields[name].masked_fill(mask, value)
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
-
-
-def opposed_normals(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
-    """The batch, in every other column its normals turned round, so that interpolation vanishes."""
-    normals = batch.tensors()["normals"].clone()
-    normals[..., 1::2] = 0 - normals[..., 1::2]
-    changed: dict[str, Any] = batch.tensors() | {"normals": normals}
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
-
-
-def farther(*batches: PaddedBatchedDenseSample) -> list[PaddedBatchedDenseSample]:
-    """The batches, all valid depth multiplied by one power of two, as large as float32 holds.
-
-    Whatever makes depth larger still, makes it infinite.
-    """
-    depths = [batch.tensors()["depth"] for batch in batches]
-    valid = [batch.tensors()["depth_valid"] for batch in batches]
-    largest = max((float(d[v].max()) for d, v in zip(depths, valid, strict=True) if v.any()), default=1.0)
-    factor = 2.0 ** (128 - math.frexp(largest)[1])
-    moved: list[PaddedBatchedDenseSample] = []
-    for batch, depth, usable in zip(batches, depths, valid, strict=True):
-        scaled = torch.where(usable, (depth.double() * factor).float(), depth)
-        changed: dict[str, Any] = batch.tensors() | {"depth": scaled}
-        moved.append(PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth))
-    return moved
-
-
-def loosen_boxes(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
-    """The batch, now and then with boxes that leave their masks room, as annotators draw them.
-
-    Args:
-        choices: where from; a few bytes are enough.
-        batch: the batch; returned as it is without masks.
-    """
-    loose = choices.one_in(3)
-    if not loose or batch.instance_masks is None:
-        return batch
-    height, width = batch.canvas_size
-    boxes = batch.boxes + torch.tensor([-0.5, -0.5, 0.5, 0.5])
-    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height] * 2, dtype=torch.float32))
-    changed: dict[str, Any] = batch.tensors()
-    changed["boxes"] = torch.where(batch.instance_valid[..., None], boxes, batch.boxes)
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
-
-
-def label_padding(
-    choices: Choices,
-    batch: PaddedBatchedDenseSample,
-    schema: PanopticSchemaSpec,
-    config: BatchCopyPasteConfig,
-) -> PaddedBatchedDenseSample:
-    """The batch, its padding labelled by a class, and with an id that no row has.
-
-    Samples are drawn without labels on padding; a pipeline that pads label maps with 0
-    makes such ones. Nothing counts there, but for the largest id (design, 4.6 and 4.8).
-
-    Args:
-        choices: where from; a few bytes are enough.
-        batch: the batch; returned as it is without padding or semantic map.
-        schema: the class table.
-        config: stuff classes with an area of their own are chosen first, then those that
-            the batch shows.
-    """
-    fields = batch.tensors()
-    which, step = choices.integer(0, 63), choices.integer(1, 3)
-    if "padding_mask" not in fields or "semantic_maps" not in fields:
-        return batch
-    shown = set(fields["semantic_maps"].unique().tolist())
-    stuff = [c for c, kind in schema.classes.items() if kind == "stuff"]
-    least = {} if config.panoptic is None else config.panoptic.stuff_min_area
-    classes = [c for c in stuff if c in shown] or stuff or list(schema.classes)
-    classes = [c for c in classes if least.get(c)] or classes
-    changed: dict[str, Any] = dict(fields)
-    padding = fields["padding_mask"][:, 0]
-    changed["semantic_maps"] = fields["semantic_maps"].masked_fill(padding, classes[which % len(classes)])
-    if "panoptic_maps" in fields and batch.batch_size:
-        ids = fields["panoptic_maps"].max().item(), fields["instance_ids"].numpy().max(initial=0).item()
-        if max(ids) + step + 2 * batch.max_instances + _ROOM < _INT32_MAX:
-            changed["panoptic_maps"] = fields["panoptic_maps"].masked_fill(padding, int(max(ids)) + step)
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
-
-
 def draw_source_rows(choices: Choices, target: int, source: int, intra_batch: bool) -> list[int]:
     """The source row of each of ``target`` samples; inside one batch never a sample's own."""
     if intra_batch:
@@ -400,7 +222,7 @@ def draw_any_plan(
 
     Scales from 1/256 to 65536 with the integer ones and 1/2 exact, translations partly
     and wholly outside the canvas, any permutation, counts from 0 to the configured
-    most. Three in five translations bring a pixel of the first eligible row onto a
+    most. Two in three translations bring a pixel of the first eligible row onto a
     pixel of the target, so that most plans paste something. Batches without masks keep
     the identity grid, and a batch of one that is its own source has nothing to paste.
 
@@ -410,7 +232,7 @@ def draw_any_plan(
         source: the source view.
         config: bounds the count and, by its class table, what is eligible.
         source_idx: B rows of the source view.
-        step: the inverse scale of all of them, if fixed.
+        step: the inverse scale of all of them, if fixed; each then shows a pixel on the target.
     """
     alone = source is target and target.batch_size == 1
     rows = [
@@ -449,8 +271,9 @@ def _draw_row(
     few = min(most, slots + 1)
     count = choices.of((*(few,) * 15, 0, *(min(most, 1),) * 3, most, most, choices.integer(0, few)))
     mix_key = to_int64(spread(choices.integer(0, 2**12 - 1)))
-    hflip, step, move = choices.one_in(2), _draw_step(choices), choices.integer(0, 9)
-    step = step if fixed_step is None else fixed_step
+    hflip, step, move = choices.one_in(2), _draw_step(choices), choices.integer(0, 11)
+    if fixed_step is not None:
+        step, move = fixed_step, _ONTO_TARGET
     far = choices.of((2**24, -(2**24)))
     wide = choices.of(((far, 0), (0, far), (far, far)))
     height, width = target.canvas_size
@@ -459,10 +282,10 @@ def _draw_row(
     order = choices.permutation(slots)
     if Modality.INSTANCE not in source.active_modalities():
         step, hflip, translate = _IDENTITY, False, (0, 0)
-    elif move <= 1:
+    elif move < _ONTO_TARGET:
         translate = (0, 0)
-    elif move >= 8:
-        translate = near if move == 8 else wide
+    elif move >= 10:
+        translate = near if move == 10 else wide
     else:
         translate = _onto_target(words, target, source, config, b, s, order, step, hflip)
     return {

@@ -38,23 +38,47 @@ def bind_thresholds(choices: Choices, case: PasteCase) -> BatchCopyPasteConfig:
         case: a paste; its plan must not depend on the thresholds.
     """
     seldom = choices.integer(0, 7)
-    rule, which, variant = choices.integer(0, 9), choices.integer(0, 2**12 - 1), choices.integer(0, 7)
+    rule, which, variant = choices.integer(0, 9), choices.integer(0, 2**12 - 1), choices.integer(0, 8)
     depth_tested = choices.one_in(3)
-    # Few of the cases cover stuff at all, so these are taken almost always.
-    if seldom < (5 if case.schema is None or case.target.semantic_maps is None else 1):
+    # Few of the cases cover stuff at all, so these are taken almost always, others mostly.
+    if seldom < (3 if case.schema is None or case.target.semantic_maps is None else 1):
         return case.config
     pastes = [p for b in range(case.target.batch_size) if (p := _paste_of(case, b)).union.any()]
     rules = (*(_bind_row,) * 4, *(_bind_pasted,) * 6)
     if _stuff_areas(case, pastes):
-        rules = (_bind_row, *(_bind_stuff,) * 5, *(_bind_pasted_after_stuff,) * 2, *(_bind_small_row,) * 2)
-    # Contested pixels are rare: where there are some, what becomes of them mostly comes first.
-    first = _bind_contested if which % 4 else rules[rule]
-    for bind in (first, rules[rule], _bind_stuff, _bind_row):
+        rules = (_bind_row, *(_bind_stuff,) * 5, *(_bind_pasted_after_stuff,) * 2, *(_bind_pasted,) * 2)
+    # Contested pixels are rare: where there are some, what becomes of them often comes first.
+    first = _bind_contested if which % (4 if rules[1] is not _bind_stuff else 2) else rules[rule]
+    # So are small rows beside large ones on one stuff class.
+    rare = _bind_small_row if variant % 3 else first
+    for bind in (rare, first, rules[rule], _bind_stuff, _bind_row):
         changes = bind(case, pastes, which, variant)
         if changes is not None:
             changes = {**changes, "z_test": case.config.z_test and depth_tested}
             return BatchCopyPasteConfig(**{**dict(case.config), **changes})
     return case.config
+
+
+def starve_beside_padding(choices: Choices, case: PasteCase) -> BatchCopyPasteConfig | None:
+    """A configuration by which a stuff class is starved that padding would feed, now and then.
+
+    Of the class one pixel too little is left, if what is labelled so on padding does not count.
+
+    Args:
+        choices: where from; a few bytes are enough.
+        case: a paste; its padding is labelled by a class with an area of its own later.
+    """
+    wanted, which = choices.one_in(2), choices.integer(0, 63)
+    if not wanted or case.target.padding_mask is None:
+        return None
+    padded = np.asarray(case.target.padding_mask).any(axis=(1, 2, 3))
+    pastes = [p for b in range(case.target.batch_size) if padded[b] and (p := _paste_of(case, b)).union.any()]
+    found = [(label, left) for _, left, label, _ in _stuff_areas(case, pastes)]
+    if not found:
+        return None
+    label, left = found[which % len(found)]
+    changes = _with_stuff_rule(case, 0.0, {label: left + 1})
+    return BatchCopyPasteConfig(**{**dict(case.config), **changes, "z_test": False, "min_pasted_area": 1})
 
 
 def footprint(mask: np.ndarray, case: PasteCase, b: int) -> tuple[np.ndarray, bool]:
@@ -160,7 +184,7 @@ def _bind_row(case: PasteCase, pastes: list[_Paste], which: int, variant: int) -
     chosen = _partly_covered(found, which)
     if chosen is None:
         return None
-    fraction, area = _threshold(chosen, variant)
+    fraction, area = _threshold(chosen, 5 if variant == 3 else variant)
     return {
         **_without_reverts(case),
         "min_residual_area_frac": fraction,
@@ -179,8 +203,8 @@ def _bind_stuff(case: PasteCase, pastes: list[_Paste], which: int, variant: int)
         chosen = gone[which % len(gone)]
     if chosen is None:
         return None
-    # Any, a fraction between two that Q16 holds, or exactly its area.
-    kind = (variant, variant, 5, 6)[which // 16 % 4]
+    # Any, a fraction between two that Q16 holds, exactly its area, or one pixel more.
+    kind = (variant, 6, 5, 6, 7, variant)[which // 16 % 6]
     fraction, area = _threshold(chosen, kind if chosen[1] else variant)
     # Of a class that disappears there is nothing left to turn into void.
     policy: dict[str, Any] = {} if chosen[1] else {"stuff_policy": "revert"}
@@ -231,7 +255,7 @@ def _bind_small_row(case: PasteCase, pastes: list[_Paste], which: int, variant: 
             if lost and others and int(row.sum()) < largest:
                 found.append((label, left + lost, int(row.sum())))
     if not found:
-        return _bind_pasted(case, pastes, which, variant)
+        return None
     label, least, area = found[which % len(found)]
     return {**_with_stuff_rule(case, 0.0, {label: least}, stuff_policy="revert"), "min_pasted_area": area + 1}
 
@@ -264,7 +288,7 @@ def _partly_covered(found: list[_Areas], which: int) -> _Areas | None:
 def _threshold(areas: _Areas, variant: int) -> tuple[float, int]:
     """A fraction and an area: one binds, the other lets everything pass."""
     former, left, _ = areas
-    if variant == 5 or (variant < 2 and left * _Q16 % former):
+    if variant in (5, 8) or (variant < 2 and left * _Q16 % former):
         # Rounded up in Q16 it is more than is left, and cut off it is not.
         return float(min((left * _Q16 // former + Fraction(3, 4)) / _Q16, Fraction(1))), 0
     if variant >= 6 or (variant >= 2 and left * _Q16 % former):

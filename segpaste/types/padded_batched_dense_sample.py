@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from operator import attrgetter
 from typing import Any, Self
 
 import torch
@@ -114,13 +113,7 @@ class PaddedBatchedDenseSample:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The fields that are present, as plain tensors by name."""
-        values: tuple[torch.Tensor | None, ...] = (
-            # What is quick is not what a compiler can trace.
-            tuple([getattr(self, name) for name in _TENSORS])
-            if torch.compiler.is_compiling()
-            else _fields_of(self)
-        )
-        present = {name: value for name, value in zip(_TENSORS, values, strict=True) if value is not None}
+        present = {name: value for name in _TENSORS if (value := getattr(self, name)) is not None}
         for name in _WRAPPERS:
             if name in present:
                 present[name] = plain(present[name])
@@ -209,7 +202,6 @@ _WRAPPERS = {
 }
 
 _TENSORS = tuple(f.name for f in fields(PaddedBatchedDenseSample) if f.name != "metric_depth")
-_fields_of = attrgetter(*_TENSORS)
 
 
 def _at(value: torch.Tensor | None, index: int) -> torch.Tensor | None:

@@ -61,6 +61,21 @@ def padding_is_the_source_s(call: Call) -> Pasted:
     return changed(after, padding_mask=call.source.padding_mask[call.plan.source_idx]), audit
 
 
+@fault(
+    "a padding mask that is warped along with the picture",
+    "padded.padding_is_border",
+    "padding.is_border",
+)
+def padding_is_mirrored(call: Call) -> Pasted:
+    """Where the source is mirrored, the target's padding mask is, too: padding is on the left."""
+    after, audit = call.paste()
+    if after.padding_mask is None:
+        return after, audit
+    padding = field(after, "padding_mask")
+    mirrored = torch.where(call.plan.hflip[:, None, None, None], padding.flip(-1), padding)
+    return changed(after, padding_mask=mirrored), audit
+
+
 @fault("4.7: the camera is the target's", "paste.frame_kept", needs={DEPTH})
 def camera_is_the_source_s(call: Call) -> Pasted:
     """The output has the source's intrinsics."""

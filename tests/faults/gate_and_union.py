@@ -97,6 +97,47 @@ def z_test_compares_unscaled_depth(call: Call) -> Pasted:
     return call.paste(paste_one=paste_one)
 
 
+@fault("4.4: float32 values, as written", "audit.union_is_true", needs={DEPTH})
+def z_test_compares_before_rounding(call: Call) -> Pasted:
+    """The z-test compares the source's rescaled depth in float64, before it becomes what is written."""
+
+    def paste_one(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> Any:
+        if target.depth is None or not (target.metric and source.metric):
+            return correct.paste_one(target, source, plan, config)
+        grid = correct.Grid(plan, target, source)
+        raw, _ = correct.warp_depth(grid, replace(target, metric=False), source, plan)
+        exact = raw.astype(np.float64) * correct.metric_factor(target.camera, source.camera, plan.step)
+
+        def gate_of(target: Any, warped: Any, config: BatchCopyPasteConfig) -> np.ndarray:
+            return correct.gate_of(target, replace(warped, depth=exact), config)
+
+        with steps_replaced(gate_of=gate_of):
+            return correct.paste_one(target, source, plan, config)
+
+    return call.paste(paste_one=paste_one)
+
+
+@fault("4.4: ignore on either side", "audit.union_is_true", needs={SEMANTIC})
+def ignore_in_the_source_s_last_column_is_missed(call: Call) -> Pasted:
+    """The gate looks for the source's *ignore* in all columns but the last: an end that is one too small."""
+
+    def paste_one(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> Any:
+        if target.semantic is None or source.semantic is None:
+            return correct.paste_one(target, source, plan, config)
+        seen = source.semantic.copy()
+        last = seen[:, -1]
+        last[last == config.ignore_index] = config.ignore_index + 1
+        labels = correct.Grid(plan, target, source).nearest(seen)
+
+        def gate_of(target: Any, warped: Any, config: BatchCopyPasteConfig) -> np.ndarray:
+            return correct.gate_of(target, replace(warped, semantic=labels), config)
+
+        with steps_replaced(gate_of=gate_of):
+            return correct.paste_one(target, source, plan, config)
+
+    return call.paste(paste_one=paste_one)
+
+
 @fault("4.4; validity used as a mask of the whole paste", "metamorphic.depth_takes_no_part", needs={DEPTH})
 def only_valid_depth_is_pasted(call: Call) -> Pasted:
     """Where the source's depth is invalid nothing is pasted, with and without a z-test."""
@@ -136,6 +177,14 @@ def priority_never_decides(call: Call) -> Pasted:
 def lowest_priority_wins(call: Call) -> Pasted:
     """The smallest class priority wins a contested pixel."""
     return call.paste(priority_of=lambda label, config: -correct.priority_of(label, config))
+
+
+@fault("4.5: any integer", "paste.winner_by_priority_and_order", needs={INSTANCE})
+def priorities_are_bytes(call: Call) -> Pasted:
+    """Class priorities are kept as int8: 128 and more become negative."""
+    return call.paste(
+        priority_of=lambda label, config: (correct.priority_of(label, config) + 128) % 256 - 128
+    )
 
 
 @fault("4.5: classes without an entry have 0", "paste.winner_by_priority_and_order", needs={INSTANCE})

@@ -53,6 +53,19 @@ def count_is_ignored(call: Call) -> Pasted:
     return call.paste_as_if(plan=replace(call.plan, count=torch.full_like(call.plan.count, 1000)))
 
 
+@fault("4.1: with a non-empty mask", "paste.selection_by_plan", needs={INSTANCE})
+def rows_without_a_pixel_are_eligible(call: Call) -> Pasted:
+    """A valid row with an empty mask takes a place in the paste list, and another row goes without."""
+
+    def paste_list(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> list[int]:
+        filled = source.masks.copy()
+        filled[~filled.any(axis=(1, 2))] = True
+        slots = correct.paste_list(target, replace(source, masks=filled), plan, config)
+        return [j for j in slots if source.masks[j].any()]
+
+    return call.paste(paste_list=paste_list)
+
+
 @fault(
     "a detector's habit: class 0 is background",
     "metamorphic.class_relabelling",

@@ -16,6 +16,7 @@ from segpaste.testing.targets import Augmentation, Executor
 from segpaste.types import PaddedBatchedDenseSample
 from tests import faults_five
 from tests.faults.campaign import SEEDS, default_examples, kills
+from tests.faults.drawing import DRAWING, first_caught
 from tests.faults.fault import Fault
 from tests.faults.reasons import REASONS
 from tests.faults.zoo import BLIND, ZOO
@@ -45,6 +46,11 @@ def test_no_law_kills_the_correct_path(kind: str) -> None:
     laws = {law for fault in ZOO.values() for law in fault.laws if not law.startswith("metamorphic.")}
     some = Fault("correct", "none", "", (), frozenset(), CORRECT[kind])
     assert kills(some, SEEDS[0], sorted(laws)) == {}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_fault_of_the_drawing_is_caught_by_the_frozen_seeds(name: str) -> None:
+    assert first_caught(DRAWING[name]) == page.read().drawing[name] is not None
 
 
 def test_there_are_enough_faults_and_every_one_names_laws_that_exist() -> None:

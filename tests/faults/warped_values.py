@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segpaste.types import Modality
-from tests.faults.fault import Call, Pasted, correct, fault
+from tests.faults.fault import Call, Pasted, correct, fault, steps_replaced
 
 INSTANCE, SEMANTIC = Modality.INSTANCE, Modality.SEMANTIC
 DEPTH, NORMALS = Modality.DEPTH, Modality.NORMALS
@@ -107,6 +107,30 @@ def negative_zero_is_lost(call: Call) -> Pasted:
     return call.paste(weighted_sum=weighted_sum)
 
 
+@fault("4.3: (p00 w00 + p01 w01) + (p10 w10 + p11 w11)", "paste.inside_union_is_source.image")
+def taps_are_paired_by_column(call: Call) -> Pasted:
+    """Interpolation adds the taps of a column first, and then the columns."""
+
+    def weighted_sum(taps: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        return correct.weighted_sum([taps[0], taps[2], taps[1], taps[3]])
+
+    return call.paste(weighted_sum=weighted_sum)
+
+
+@fault("4.3: (p00 w00 + p01 w01) + (p10 w10 + p11 w11)", "paste.inside_union_is_source.depth", needs={DEPTH})
+def taps_of_depth_are_paired_by_column(call: Call) -> Pasted:
+    """The sum over valid depths adds the taps of a column first, and then the columns."""
+
+    def weighted_sum(taps: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        return correct.weighted_sum([taps[0], taps[2], taps[1], taps[3]])
+
+    def warp_depth(*given: Any) -> Depth:
+        with steps_replaced(weighted_sum=weighted_sum):
+            return correct.warp_depth(*given)
+
+    return call.paste(warp_depth=warp_depth)
+
+
 @fault("4.3", "paste.inside_union_is_source.depth", needs={DEPTH})
 def holes_pull_depth_to_zero(call: Call) -> Pasted:
     """The sum over valid taps is divided by 65536, not by their weight."""
@@ -153,6 +177,21 @@ def overflowing_depth_stays_valid(call: Call) -> Pasted:
     def warp_depth(grid: Any, target: Any, source: Any, plan: Any) -> Depth:
         depth, _ = correct.warp_depth(grid, target, source, plan)
         return depth, grid.nearest(source.depth_valid)
+
+    return call.paste(warp_depth=warp_depth)
+
+
+@fault("4.3: V_src where d is finite and > 0", "depth.positive_where_valid", needs={DEPTH})
+def underflowing_depth_stays_valid(call: Call) -> Pasted:
+    """V_src asks for a finite depth, not for a positive one: what is rescaled to 0 stays valid."""
+
+    def warp_depth(grid: Any, target: Any, source: Any, plan: Any) -> Depth:
+        depth, valid = correct.warp_depth(grid, target, source, plan)
+        if not (target.metric and source.metric):
+            return depth, valid
+        raw, usable = correct.warp_depth(grid, replace(target, metric=False), source, plan)
+        exact = raw.astype(np.float64) * correct.metric_factor(target.camera, source.camera, plan.step)
+        return depth, valid | (usable & (exact < 1) & ~valid)
 
     return call.paste(warp_depth=warp_depth)
 
@@ -311,6 +350,23 @@ def vanishing_normals_stay_zero(call: Call) -> Pasted:
         unit = correct.warp_normals(grid, normals, hflip)
         vanished = (np.rint(correct.weighted_sum(grid.four_taps(normals)) * 512) == 0).all(axis=0)
         unit[:, grid.place(vanished)] = 0
+        return unit
+
+    return call.paste(warp_normals=warp_normals)
+
+
+@fault(
+    "4.3: the nearest tap's normal, mirrored, too", "paste.inside_union_is_source.normals", needs={NORMALS}
+)
+def fallback_normals_are_not_mirrored(call: Call) -> Pasted:
+    """Under a flip the nearest normal that stands in for a vanished one keeps its n_x."""
+
+    def warp_normals(grid: Any, normals: np.ndarray, hflip: bool) -> np.ndarray:
+        unit = correct.warp_normals(grid, normals, hflip)
+        if hflip:
+            vanished = (np.rint(correct.weighted_sum(grid.four_taps(normals)) * 512) == 0).all(axis=0)
+            there = grid.place(vanished)
+            unit[0, there] = np.float32(0) - unit[0, there]
         return unit
 
     return call.paste(warp_normals=warp_normals)

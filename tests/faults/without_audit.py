@@ -11,8 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from segpaste.types import Modality
-from tests.faults.fault import Call, Pasted, Rows, changed, correct, fault, field
+from segpaste.testing.targets import Augmentation
+from segpaste.types import BatchCopyPasteConfig, DenseSample, Modality
+from tests.faults.fault import (
+    Call,
+    Fault,
+    Pasted,
+    Rows,
+    call_of,
+    changed,
+    correct,
+    described,
+    fault,
+    field,
+    unchecked_sample,
+)
 
 INSTANCE, SEMANTIC, PANOPTIC = Modality.INSTANCE, Modality.SEMANTIC, Modality.PANOPTIC
 DEPTH, NORMALS = Modality.DEPTH, Modality.NORMALS
@@ -230,6 +243,38 @@ def untold_classes_of_another_table(call: Call) -> Pasted:
         rows.out.labels[rows.new] += 100_000
 
     return call.paste_then(edit)
+
+
+def _boxes_of_float64(
+    target: DenseSample, donor: DenseSample, seed: int, config: BatchCopyPasteConfig
+) -> DenseSample:
+    """The boxes of the sample are written over in place, by float64 ones."""
+    after, _ = call_of(target, donor, seed, config).paste()
+    sample = unchecked_sample(after, target)
+    if sample.boxes is not None:
+        sample.boxes.data = sample.boxes.data.double()
+    return sample
+
+
+untold_boxes_of_float64 = Fault(
+    name="untold_boxes_of_float64",
+    mistake=described(_boxes_of_float64),
+    seen="boxes computed by NumPy",
+    laws=("sample.shapes_agree",),
+    needs=frozenset({INSTANCE}),
+    target=Augmentation("untold_boxes_of_float64", _boxes_of_float64, True, None),
+)
+
+
+@fault("rows appended without asking for room", "instance.count_in_schema", needs={INSTANCE}, audited=False)
+def untold_surplus_rows(call: Call) -> Pasted:
+    """Rows are added to the end, three of each, however many the class table allows."""
+    after, audit = call.paste()
+    rows = {name: value for name, value in after.tensors().items() if name in _ROWS}
+    return changed(after, **{name: torch.cat([value] * 3, dim=1) for name, value in rows.items()}), audit
+
+
+_ROWS = ("boxes", "labels", "instance_valid", "instance_ids", "instance_masks")
 
 
 @fault(

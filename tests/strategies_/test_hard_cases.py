@@ -229,3 +229,39 @@ def test_labels_of_exact_thresholds() -> None:
     missed = set(outcome_labels(replace(case, config=near), apply_reference))
     # By default one pixel must be left of a row, and one is.
     assert missed & names == {"row left exactly at its threshold"}
+
+
+def test_labels_of_a_row_without_a_pixel_and_of_a_last_bit() -> None:
+    schema = PanopticSchemaSpec(classes={1: "thing", 2: "thing"}, max_instances_per_image=5)
+    donor = _one_row_sample([[1, 0], [0, 1]], [1, 2])
+    depth = torch.tensor([[[1.0, 1.0]]])
+    donor = replace(donor, depth=depth, depth_valid=depth > 0)
+    beside = torch.tensor([[[1.0 + 2**-23, 1.0 + 2**-22]]])
+    case = PasteCase(
+        target=BatchedDenseSample.from_samples([replace(donor, depth=beside)]).to_padded(4),
+        source=BatchedDenseSample.from_samples([donor]).to_padded(2),
+        plan=PastePlan(
+            source_idx=torch.tensor([0]),
+            step=torch.tensor([65536]),
+            translate=torch.tensor([[0, 0]]),
+            hflip=torch.tensor([False]),
+            order=torch.tensor([[0, 1]]),
+            count=torch.tensor([1]),
+            mix_key=torch.tensor([0]),
+        ),
+        config=BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=schema, class_priority={1: 127})),
+    )
+    assert "nearer by the last bit" in outcome_labels(case, apply_reference)
+    assert {"row without a pixel", "priorities that no byte holds"} & set(case_labels(case)) == set()
+    # The second row shows depth two bits nearer, and that is not the last.
+    other = replace(case, plan=replace(case.plan, order=torch.tensor([[1, 0]])))
+    assert "nearer by the last bit" not in outcome_labels(other, apply_reference)
+    masks = case.source.tensors()["instance_masks"].clone()
+    masks[0, 1] = False
+    panoptic = PanopticPasteConfig(taxonomy=schema, class_priority={1: 128})
+    changed = replace(
+        case,
+        source=replace(case.source, instance_masks=masks),
+        config=BatchCopyPasteConfig(panoptic=panoptic),
+    )
+    assert {"row without a pixel", "priorities that no byte holds"} <= set(case_labels(changed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import strategies as st
 
@@ -30,6 +32,20 @@ def test_what_a_visit_raises_ends_the_walk() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         sweep(PAIRS, visit, examples=5, seed=0)
+
+
+def test_examples_differ_from_each_other_in_most_of_their_parts() -> None:
+    seen: list[tuple[int, ...]] = []
+    sweep(st.tuples(*[st.integers(0, 10_000)] * 8), seen.append, examples=60, seed=0)
+    alike = [sum(a == b for a, b in zip(one, other, strict=True)) for one, other in pairwise(seen)]
+    assert sum(n > 4 for n in alike) <= 6
+    assert seen.count((0,) * 8) == 1
+
+
+def test_a_strategy_that_has_no_more_ends_the_walk() -> None:
+    seen: list[int] = []
+    sweep(st.integers(0, 2), seen.append, examples=60, seed=0)
+    assert sorted(seen) == [0, 1, 2]
 
 
 def test_shares_add_up_and_favour_the_first() -> None:
