@@ -303,9 +303,9 @@ def _drawing(figures: Figures) -> str:
             "## The drawing of plans",
             "Every plan within its bounds is legal, so that no law judges how one was drawn. The frozen "
             f"seeds do: they keep a digest of every plan. These {len(DRAWING)} faults are therefore not in "
-            f"the matrix; each is judged on the frozen sets {' and '.join(KINDS)}, uint8. What must be refused "
-            "with an error is in neither: drawn examples are legal. tests/paste/test_inputs.py has these "
-            "cases, and the mutants of segpaste/paste/inputs.py show how well.",
+            f"the matrix; each is judged on the frozen sets {' and '.join(KINDS)}, uint8. What must be "
+            "refused with an error is in neither: drawn examples are legal. tests/paste/test_inputs.py has "
+            "these cases, and the mutants of segpaste/paste/inputs.py show how well.",
             "\n".join(rows),
         ]
     )

@@ -71,8 +71,8 @@ def starve_beside_padding(choices: Choices, case: PasteCase) -> BatchCopyPasteCo
     wanted, which = choices.one_in(2), choices.integer(0, 63)
     if not wanted or case.target.padding_mask is None:
         return None
-    padded = np.asarray(case.target.padding_mask).any(axis=(1, 2, 3))
-    pastes = [p for b in range(case.target.batch_size) if padded[b] and (p := _paste_of(case, b)).union.any()]
+    padded = [b for b, padding in enumerate(np.asarray(case.target.padding_mask)) if padding.any()]
+    pastes = [p for b in padded if (p := _paste_of(case, b)).union.any()]
     found = [(label, left) for _, left, label, _ in _stuff_areas(case, pastes)]
     if not found:
         return None
