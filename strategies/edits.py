@@ -58,7 +58,7 @@ def overlap_rows(
 def give_stuff_rows(
     choices: Choices, batch: PaddedBatchedDenseSample, schema: PanopticSchemaSpec, *, untidy: bool
 ) -> PaddedBatchedDenseSample:
-    """The batch, now and then the first row of a sample, mostly of several, relabelled to a stuff class.
+    """The batch, now and then the first row of every sample relabelled to a stuff class.
 
     Stuff with a mask of its own exists in real data, and must not be pasted. A panoptic map
     gives it no id: such a batch is returned as it is.
@@ -74,7 +74,9 @@ def give_stuff_rows(
     if not (wanted and stuff and untidy) or batch.panoptic_maps is not None:
         return batch
     labels, valid = batch.labels.clone(), batch.instance_valid
-    first = valid & (valid.cumsum(dim=1) == 1) & (valid.sum(dim=1, keepdim=True) > (which + 1) % 2)
+    # Where it is the only one, nothing can be pasted any more: often only the first of several.
+    fewest = 1 if which % 2 else 2
+    first = valid & (valid.cumsum(dim=1) == 1) & (valid.sum(dim=1, keepdim=True) >= fewest)
     labels[first] = stuff[which % len(stuff)]
     changed: dict[str, Any] = batch.tensors() | {"labels": labels}
     return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
