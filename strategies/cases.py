@@ -237,7 +237,7 @@ def paste_cases(
     else:
         plan = draw_any_plan(each, target, source, config, rows, step=HALF_SIZE if halved else None)
     case = PasteCase(target, source, plan, config, seed)
-    case = empty_a_row(case) if dirt.one_in(6) and untidy else case
+    case = empty_a_row(case) if dirt.one_in(4) and untidy else case
     case = at_the_edge_of_float32(case) if special == "edge" else case
     thresholds = draw(readers(THRESHOLD_BYTES))
     case = tie_depths(case) if tied else replace(case, config=bind_thresholds(thresholds, case))

@@ -115,13 +115,13 @@ def empty_a_row(case: PasteCase) -> PasteCase:
     """The case, in every source the first row to be pasted without a pixel, and the plan one row short.
 
     Crops leave such rows; they must not take the place of one that can be pasted. A panoptic
-    map would still show it: such a case is returned as it is.
+    map would still show it, and a target must have none: such cases are returned as they are.
 
     Args:
         case: a paste.
     """
-    fields = case.source.tensors()
-    if "instance_masks" not in fields or "panoptic_maps" in fields:
+    fields, most = case.source.tensors(), case.config.placement.k_range[1]
+    if case.intra_batch or "instance_masks" not in fields or "panoptic_maps" in fields:
         return case
     masks, count = fields["instance_masks"].clone(), case.plan.count.clone()
     classes = None if case.schema is None else case.schema.classes
@@ -136,11 +136,11 @@ def empty_a_row(case: PasteCase) -> PasteCase:
         if s not in emptied and len(rows) > 1 and count[b] > 0:
             emptied.add(s)
             masks[s, rows[0]] = False
-            count[b] = len(rows) - 1
+            count[b] = min(len(rows) - 1, most)
     changed: dict[str, Any] = fields | {"instance_masks": masks}
     source = PaddedBatchedDenseSample(**changed, metric_depth=case.source.metric_depth)
     plan = replace(case.plan, count=count)
-    return replace(case, target=source if case.intra_batch else case.target, source=source, plan=plan)
+    return replace(case, source=source, plan=plan)
 
 
 def leave_out_an_edge(

@@ -154,7 +154,7 @@ def test_a_mistake_of_the_module_is_found_and_reproduced(monkeypatch: pytest.Mon
         return batch, audit
 
     monkeypatch.setattr("segpaste.augmentation.batch_copy_paste.apply_with_audit", careless)
-    options = RunOptions(modalities=(INSTANCE,), examples=10, only="instance.boxes_are_tight")
+    options = RunOptions(modalities=(INSTANCE,), examples=30, only="instance.boxes_are_tight")
     (report,) = run([resolve_target("batched")], options).targets
     (failed,) = report.failed
     assert failed.minimal is not None
