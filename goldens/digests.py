@@ -18,6 +18,12 @@ Outcome = dict[str, torch.Tensor]
 there is an audit, ``metric_depth`` ``[B]`` bool where there is depth."""
 
 HEX = 16
+
+
+class FrozenFileError(ValueError):
+    """A frozen file does not read as it was written."""
+
+
 INPUTS, PLAN = "inputs", "plan"
 
 
@@ -68,12 +74,12 @@ def parse_line(line: str) -> tuple[int, dict[str, str]]:
     """The seed and the digests of a line.
 
     Raises:
-        ValueError: if it is no such line.
+        FrozenFileError: if it is no such line.
     """
-    seed, *pairs = line.split()
-    digests = dict(pair.split("=") for pair in pairs)
-    if any(len(value) != HEX for value in digests.values()):
-        raise ValueError(f"line: got {line[:40]!r}, expected a seed and field=<{HEX} hex digits>")
+    seed, _, rest = line.partition(" ")
+    digests = {name: value for name, _, value in (pair.partition("=") for pair in rest.split())}
+    if not seed.isdecimal() or any(len(value) != HEX for value in digests.values()):
+        raise FrozenFileError(f"line: got {line[:40]!r}, expected a seed and field=<{HEX} hex digits>")
     return int(seed), digests
 
 

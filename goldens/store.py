@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from segpaste.goldens.cases import FrozenCase
-from segpaste.goldens.digests import parse_line
+from segpaste.goldens.digests import FrozenFileError, parse_line
 from segpaste.goldens.tensors import KeptTensors
 
 FOLDER = Path(__file__).parent / "frozen"
@@ -46,7 +46,7 @@ class FrozenStore:
         """The frozen digests of one set and dtype by seed; empty if there are none.
 
         Raises:
-            ValueError: if the file does not read so.
+            FrozenFileError: if the file does not read so.
         """
         path = self.folder / digests_file(kind, dtype)
         if not path.is_file():
@@ -54,7 +54,7 @@ class FrozenStore:
         try:
             return dict(map(parse_line, path.read_text(encoding="utf-8").splitlines()))
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise FrozenFileError(f"{path}: {error}") from None
 
     def digests_of(self, one: FrozenCase) -> dict[str, str]:
         """The frozen digests of one case; empty if there are none."""
@@ -73,19 +73,23 @@ class FrozenStore:
         """The entries of the ledger, the oldest first.
 
         Raises:
-            ValueError: on a line that is no entry.
+            FrozenFileError: on a line that is no entry.
         """
         path = self.folder / LEDGER
         if not path.is_file():
             return []
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise FrozenFileError(f"{path}: {error}") from None
         entries: list[dict[str, Any]] = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             try:
                 entry = json.loads(line)
             except ValueError:
                 entry = None
             if not (isinstance(entry, dict) and isinstance(entry.get("new"), str)):
-                raise ValueError(
+                raise FrozenFileError(
                     f"{path}: line {number}: got {line[:60]!r}, expected an entry as "
                     "scripts/regenerate_goldens.py writes it"
                 )
@@ -102,7 +106,8 @@ class FrozenStore:
             if (self.folder / name).is_file():
                 yield name
         for path in sorted((self.folder / DIGESTS).glob("*")):
-            yield f"{DIGESTS}/{path.name}"
+            if path.is_file():
+                yield f"{DIGESTS}/{path.name}"
 
     def trouble(self) -> str | None:
         """What is wrong with the files themselves, in one line; ``None`` if nothing is."""

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from segpaste.goldens.cases import FrozenCase
-from segpaste.goldens.digests import Outcome, little_endian
+from segpaste.goldens.digests import FrozenFileError, Outcome, little_endian
 from segpaste.types import PastePlan
 
 KEPT_SEEDS = range(4)
@@ -60,7 +60,7 @@ class KeptTensors:
     """Reads a file of :class:`Packer`.
 
     Raises:
-        ValueError: if it is none.
+        FrozenFileError: if it is none.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -68,7 +68,9 @@ class KeptTensors:
             head, _, body = lzma.decompress(content).partition(b"\n")
             index: list[list[Any]] = json.loads(head)
         except (lzma.LZMAError, ValueError) as error:
-            raise ValueError(f"kept tensors: got {len(content)} bytes that do not unpack: {error}") from None
+            raise FrozenFileError(
+                f"kept tensors: got {len(content)} bytes that do not unpack: {error}"
+            ) from None
         self._places: dict[tuple[str, str, int, str], tuple[str, list[int], bool, list[int], bytes]] = {}
         at = 0
         for kind, dtype, seed, name, kept_as, shape, relative, planes, size in index:

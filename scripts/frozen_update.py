@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from segpaste.goldens.digests import parse_line
+from segpaste.goldens.digests import FrozenFileError, parse_line
 from segpaste.goldens.store import DIGESTS, LEDGER, PENDING, FrozenStore, digest_of
 
 LOCK, UNDECIDED, MANIFEST = ".lock", ".undecided", "MANIFEST"
@@ -63,7 +63,7 @@ def write_state(folder: Path, files: Mapping[str, bytes], reason: str) -> dict[s
         The ledger's new entry.
 
     Raises:
-        UpdateError: without a reason, or if nothing changes.
+        UpdateError: without a reason, if nothing changes, and over files that are damaged.
     """
     if not reason.strip():
         raise UpdateError('reason: got nothing, expected why the bits change: --reason "..."')
@@ -71,8 +71,13 @@ def write_state(folder: Path, files: Mapping[str, bytes], reason: str) -> dict[s
     store = FrozenStore(folder)
     try:
         entries = store.ledger()
-    except ValueError as error:
+    except FrozenFileError as error:
         raise UpdateError(str(error)) from None
+    if not entries and any(store.files()):
+        raise UpdateError(
+            f"{folder / LEDGER}: got no entry beside frozen files, expected one per update; bring the file "
+            "back from version control first"
+        )
     entry = _entry(folder, files, " ".join(reason.split()))
     if entries and entry["new"] == entries[-1]["new"] == store.digest():
         raise UpdateError(f"{folder}: nothing changes: the files have the digest {entry['new'][:16]} already")
@@ -143,10 +148,11 @@ def _lines(files: Mapping[str, bytes]) -> dict[tuple[str, int], dict[str, str]]:
     cases: dict[tuple[str, int], dict[str, str]] = {}
     for name, content in files.items():
         if name.startswith(DIGESTS):
-            for line in content.decode().splitlines():
+            # What is no text has a line that is none.
+            for line in content.decode(errors="replace").splitlines():
                 try:
                     seed, digests = parse_line(line)
-                except ValueError:
+                except FrozenFileError:
                     raise UpdateError(
                         f"{name}: got the line {line[:40]!r}, expected a seed and digests; bring the file "
                         "back from version control first"

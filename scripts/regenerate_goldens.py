@@ -27,7 +27,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segpaste.goldens.cases import DTYPES, KINDS, SEEDS, frozen_cases, is_even
 from segpaste.goldens.check import Mismatch, check_executor, report
-from segpaste.goldens.digests import given_digests, line_of, outcome_digests
+from segpaste.goldens.digests import FrozenFileError, given_digests, line_of, outcome_digests
 from segpaste.goldens.facts import FACT_SEEDS, facts_of
 from segpaste.goldens.pictures import write_pictures
 from segpaste.goldens.runners import built_in
@@ -62,7 +62,7 @@ def main(
     """Check the frozen seeds (default), rewrite them for a reason, or finish an interrupted rewrite."""
     if check + update + recover > 1:
         raise _usage("got several of --check, --update and --recover, expected one")
-    chosen_kinds, chosen_seeds = _kinds(kinds), _seeds(seeds)
+    chosen_kinds, chosen_seeds, chosen_device = _kinds(kinds), _seeds(seeds), _device(device)
     out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         if recover:
@@ -79,7 +79,9 @@ def main(
     except UpdateError as error:
         err.print(str(error), markup=False)
         raise typer.Exit(3) from None
-    status = _check(FrozenStore(folder), chosen_kinds, chosen_seeds, executor, device, pictures, out, err)
+    status = _check(
+        FrozenStore(folder), chosen_kinds, chosen_seeds, executor, chosen_device, pictures, out, err
+    )
     raise typer.Exit(status)
 
 
@@ -112,6 +114,9 @@ def _check(
                     found += check_executor(
                         executor, kinds=[kind], dtypes=[dtype], seeds=asked, device=device, store=store
                     )
+    except FrozenFileError as error:
+        err.print(str(error), markup=False)
+        return 3
     except ValueError as error:
         err.print(str(error), markup=False)
         return 2
@@ -196,6 +201,14 @@ def _seeds(text: str) -> list[int] | None:
             raise _usage(f"--seeds: got {part!r}, expected such as 0-19 or 3,7 of 0 to {SEEDS[-1]}")
         seeds += range(first, last + 1)
     return seeds
+
+
+def _device(text: str) -> str:
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError):
+        raise _usage(f"--device: got {text!r}, expected cpu, or cuda where there is such a GPU") from None
+    return text
 
 
 def _usage(message: str) -> typer.Exit:

@@ -139,8 +139,8 @@ def paste_cases(
         detection: rows have boxes and labels but no masks; for the image alone.
         untidy: some samples are as annotators and pipelines leave them, breaking a sample
             law or two: boxes with room around their masks, rows without a pixel, labels and ids
-            on padding, overlapping rows of one class, normals that look away. Others have values
-            poised on an edge of the arithmetic. Else all of them meet every sample law.
+            on padding, overlapping rows of one class, normals that look away. Else all of them
+            meet every sample law.
 
     Raises:
         hypothesis.errors.InvalidArgument: on limits that no case meets.

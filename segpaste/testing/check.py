@@ -48,7 +48,7 @@ def check_augmentation(
             ``[{Modality.INSTANCE, Modality.SEMANTIC}]``; all 16 that a paste works on by
             default.
         schema: the class table to draw samples of and to judge by. By default one is drawn
-            for every other example if ``aug`` is given the configuration, which holds it;
+            for two examples of three if ``aug`` is given the configuration, which holds it;
             if not, laws that need a class table are left out, and *ignore* is 255.
         examples: drawn examples, split evenly over the modality sets; 200 by default.
             As many again are made of ``data``, split evenly over the data sets.

@@ -130,8 +130,8 @@ def drawn_examples(
     Args:
         modalities: what the samples carry.
         schema: the class table of all examples.
-        class_tables: without a schema, whether every other example has a class table of
-            its own in its configuration. If not, none has, and *ignore* is 255: for a
+        class_tables: without a schema, whether two examples of three have a class table of
+            their own in their configuration. If not, none has, and *ignore* is 255: for a
             target that is not told the configuration and so cannot know.
         max_batch: most samples of a batch.
     """

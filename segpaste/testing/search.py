@@ -18,10 +18,11 @@ an example over others of its parts, which are nearly the same to a paste."""
 
 
 def sweep(strategy: st.SearchStrategy[T], visit: Callable[[T], None], *, examples: int, seed: int) -> None:
-    """Call ``visit`` on ``examples`` drawn examples, the simplest first; fewer if there are no more.
+    """Call ``visit`` on ``examples`` drawn examples, the simplest first.
 
-    The same seed draws the same examples. ``visit`` should not raise: what it raises ends
-    the walk.
+    They are drawn ten at a time. A strategy that has fewer ends the walk; one that has a few
+    dozen gives some of them again. The same seed draws the same examples. ``visit`` should
+    not raise: what it raises ends the walk.
     """
     for start in range(0, examples, _ROUND):
         count = min(_ROUND, examples - start)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from segpaste.invariants.inferred import align_by_identity, changed_pixels
+from segpaste.invariants.inferred import _one_colour, align_by_identity, changed_pixels
 from segpaste.invariants.sample_case import SampleCase
 from segpaste.invariants.view import SampleView, view_of
 from tests.invariants.test_no_audit import H, W, scene
@@ -149,3 +149,12 @@ def test_what_a_row_inherits() -> None:
     assert not bool(case.inherited.any())
     kept = SampleCase(sample, before=former).inherited
     assert kept.any(dim=1).tolist() == [[False, True, True, False, False, False], [False] * 6]
+
+
+def test_a_pixel_that_is_not_a_number_is_of_no_colour() -> None:
+    """NaN equals nothing, not even itself: such a pixel does not stand in for its neighbours."""
+    image, mask = torch.zeros((3, 2, 2)), torch.tensor([[True, False], [False, False]])
+    assert _one_colour(image, mask)
+    image[1, 0, 0] = float("nan")
+    assert not _one_colour(image, mask)
+    assert _one_colour(image, torch.zeros((2, 2), dtype=torch.bool))

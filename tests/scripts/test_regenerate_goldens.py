@@ -161,6 +161,7 @@ def test_executors_that_disagree_freeze_nothing(
         (("--seeds", "5-3"), "--seeds: got '5-3'"),
         (("--update", "--check"), "got several of --check, --update and --recover"),
         (("--executor", "fast"), "executor: got 'fast', expected reference, rectangle, graph, compiled"),
+        (("--device", "abacus"), "--device: got 'abacus', expected cpu, or cuda where there is such a GPU"),
     ],
 )
 def test_wrong_usage_is_named(script: Any, folder: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -201,14 +202,52 @@ def test_a_damaged_ledger_is_named(script: Any, folder: Path, line: str) -> None
     assert contents(folder) == before
 
 
-def test_an_update_over_damaged_digests_names_the_file(script: Any, folder: Path) -> None:
-    damaged = next((folder / "digests").iterdir())
-    damaged.write_text("nonsense\n", encoding="utf-8")
+def test_a_ledger_that_is_no_text_is_named(script: Any, folder: Path) -> None:
+    ledger = folder / LEDGER
+    ledger.write_bytes(ledger.read_bytes() + b"\xff\n")
+    for arguments in ((), ("--update", "--reason", "some", "--seeds", "0-1")):
+        done = call(script, folder, *arguments)
+        assert done.exit_code == 3
+        assert f"{ledger}: 'utf-8' codec can't decode byte 0xff" in done.output
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_no_update_without_the_history_of_what_is_there(script: Any, folder: Path, empty: bool) -> None:
+    ledger = folder / LEDGER
+    ledger.write_text("") if empty else ledger.unlink()
     before = contents(folder)
     done = call(script, folder, "--update", "--reason", "some", "--seeds", "0-1")
     assert done.exit_code == 3
-    assert f"{damaged.name}: got the line 'nonsense', expected a seed and digests" in done.output
+    assert f"{ledger}: got no entry beside frozen files, expected one per update" in done.output
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("content", [b"nonsense\n", b"\xff\xfe\n"])
+def test_an_update_over_damaged_digests_names_the_file(script: Any, folder: Path, content: bytes) -> None:
+    damaged = next((folder / "digests").iterdir())
+    damaged.write_bytes(content)
+    before = contents(folder)
+    done = call(script, folder, "--update", "--reason", "some", "--seeds", "0-1")
+    assert done.exit_code == 3
+    line = content.decode(errors="replace").strip()
+    assert f"{damaged.name}: got the line {line!r}, expected a seed and digests" in done.output
+    assert contents(folder) == before
+
+
+def test_a_line_that_the_ledger_covers_and_that_is_none_is_named(script: Any, folder: Path) -> None:
+    damaged = next((folder / "digests").iterdir())
+    damaged.write_text("nonsense\n", encoding="utf-8")
+    ledger = folder / LEDGER
+    entry = json.loads(ledger.read_text(encoding="utf-8")) | {"new": FrozenStore(folder).digest()}
+    ledger.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    done = call(script, folder)
+    assert done.exit_code == 3
+    assert f"{damaged.name}: line: got 'nonsense', expected a seed and field=" in done.output
+
+
+def test_folders_beside_the_digests_are_not_read(script: Any, folder: Path) -> None:
+    (folder / "digests" / "notes").mkdir()
+    assert call(script, folder).exit_code == 0
 
 
 def test_a_second_update_is_refused_while_one_runs(script: Any, updating: Any, folder: Path) -> None:
