@@ -60,7 +60,7 @@ nightly: $(READY) ## Everything, with 2,000 random examples per property. Takes 
 mutation: $(MUTATION_READY) ## Mutate the paste and the laws and count what the tests notice; takes hours, goes on where it stopped.
 	@$(BIN)/python scripts/mutation.py $(MUTATION_ARGS)
 
-proof: $(READY) ## Judge every fault of the zoo anew and write docs/proof.md; takes half an hour.
+proof: $(READY) ## Judge every fault of the zoo anew and write docs/proof.md; takes a quarter of an hour.
 	@$(BIN)/python scripts/generate_proof_page.py --measure
 
 # Such machines bring torch and have no network: nothing is installed, PYTHON is taken as it is.

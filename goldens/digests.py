@@ -18,13 +18,11 @@ Outcome = dict[str, torch.Tensor]
 there is an audit, ``metric_depth`` ``[B]`` bool where there is depth."""
 
 HEX = 16
+INPUTS, PLAN = "inputs", "plan"
 
 
 class FrozenFileError(ValueError):
     """A frozen file does not read as it was written."""
-
-
-INPUTS, PLAN = "inputs", "plan"
 
 
 def outcome_of(batch: PaddedBatchedDenseSample, audit: BatchAuditPacket | None) -> Outcome:

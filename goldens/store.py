@@ -119,7 +119,7 @@ class FrozenStore:
             )
         try:
             entries = self.ledger()
-        except ValueError as error:
+        except FrozenFileError as error:
             return str(error)
         if not entries:
             return f"{self.folder / LEDGER}: got no entry, expected one per update"

@@ -2,7 +2,7 @@
 
     python scripts/generate_proof_page.py              render the committed figures
     python scripts/generate_proof_page.py --check      fail where page or picture are out of date
-    python scripts/generate_proof_page.py --measure    run the whole campaign first, for half an hour
+    python scripts/generate_proof_page.py --measure    run the whole campaign first, a quarter of an hour
     python scripts/generate_proof_page.py --measure NAME ...   only these faults, and keep the rest
 
 Figures come from docs/proof.json (the campaign over the fault zoo, and reach), from
@@ -24,15 +24,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.mutants.targets import MODULES  # noqa: E402
-from segpaste.strategies import HARD_CASES  # noqa: E402
-from segpaste.testing.check import DEFAULT_EXAMPLES  # noqa: E402
-from segpaste.testing.judge import COMPLETES, law_names  # noqa: E402
-from tests.faults.campaign import FURTHER_SEEDS, SEEDS, kills, reach  # noqa: E402
-from tests.faults.drawing import DRAWING, KINDS, first_caught  # noqa: E402
-from tests.faults.fault import Fault  # noqa: E402
-from tests.faults.reasons import REASONS  # noqa: E402
-from tests.faults.zoo import BLIND, BY_SUBJECT, ZOO  # noqa: E402
+from scripts.mutants.targets import MODULES
+from segpaste.strategies import HARD_CASES
+from segpaste.testing.check import DEFAULT_EXAMPLES
+from segpaste.testing.judge import COMPLETES, law_names
+from tests.faults.campaign import FURTHER_SEEDS, SEEDS, kills, reach
+from tests.faults.drawing import DRAWING, KINDS, first_caught
+from tests.faults.fault import Fault
+from tests.faults.reasons import REASONS
+from tests.faults.zoo import BLIND, BY_SUBJECT, ZOO
 
 PAGE = ROOT / "docs" / "proof.md"
 PICTURE = ROOT / "docs" / "kill-matrix.svg"

@@ -225,7 +225,7 @@ def paste_cases(
     )
     tied = special == "tie" and untidy and target.depth is not None and not intra_batch
     if not tied and ((dirt.one_in(2) and halved) or special == "edge"):
-        config = BatchCopyPasteConfig(**{**dict(config), "z_test": False})
+        config = config.model_copy(update={"z_test": False})
     seed = spread(draw(readers(8)).integer(0, 2**32 - 1))
     rows = draw_source_rows(draw(readers(2 * max_batch)), batch, source.batch_size, intra_batch)
     # Drawn in any case, so that a case with a plan of its own is no longer than others.

@@ -51,8 +51,7 @@ def overlap_rows(
             masks[b, i] |= masks[b, j]
             corners = torch.stack((boxes[b, i], boxes[b, j]))
             boxes[b, i] = torch.cat((corners[:, :2].amin(dim=0), corners[:, 2:].amax(dim=0)))
-    changed: dict[str, Any] = fields | {"instance_masks": masks, "boxes": boxes}
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, instance_masks=masks, boxes=boxes)
 
 
 def give_stuff_rows(
@@ -78,8 +77,7 @@ def give_stuff_rows(
     fewest = 1 if which % 2 else 2
     first = valid & (valid.cumsum(dim=1) == 1) & (valid.sum(dim=1, keepdim=True) >= fewest)
     labels[first] = stuff[which % len(stuff)]
-    changed: dict[str, Any] = batch.tensors() | {"labels": labels}
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, labels=labels)
 
 
 def lay_stuff(
@@ -105,10 +103,7 @@ def lay_stuff(
     ground = torch.isin(semantic, things)
     if "instance_masks" in fields:
         ground &= ~fields["instance_masks"].any(dim=1)
-    changed: dict[str, Any] = fields | {
-        "semantic_maps": semantic.masked_fill(ground, stuff[which % len(stuff)])
-    }
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, semantic_maps=semantic.masked_fill(ground, stuff[which % len(stuff)]))
 
 
 def empty_a_row(case: PasteCase) -> PasteCase:
@@ -137,10 +132,8 @@ def empty_a_row(case: PasteCase) -> PasteCase:
             emptied.add(s)
             masks[s, rows[0]] = False
             count[b] = min(len(rows) - 1, most)
-    changed: dict[str, Any] = fields | {"instance_masks": masks}
-    source = PaddedBatchedDenseSample(**changed, metric_depth=case.source.metric_depth)
-    plan = replace(case.plan, count=count)
-    return replace(case, source=source, plan=plan)
+    source = _changed(case.source, instance_masks=masks)
+    return replace(case, source=source, plan=replace(case.plan, count=count))
 
 
 def leave_out_an_edge(
@@ -161,8 +154,7 @@ def leave_out_an_edge(
         return batch
     semantic = fields["semantic_maps"].clone()
     (semantic[..., -1] if where == "column" else semantic[..., -1, :]).fill_(ignore_index)
-    changed: dict[str, Any] = fields | {"semantic_maps": semantic}
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, semantic_maps=semantic)
 
 
 def add_padding(
@@ -190,13 +182,13 @@ def add_padding(
         ]
         padding[b, 0, least[0] + below % (height - least[0] + 1) :] = True
         padding[b, 0, :, least[1] + beside % (width - least[1] + 1) :] = True
-    changed: dict[str, Any] = fields | {"padding_mask": padding}
+    changed: dict[str, torch.Tensor] = {"padding_mask": padding}
     beneath = {"semantic_maps": ignore_index, "panoptic_maps": 0, "depth_valid": False, "normals": 0}
     for name, value in beneath.items():
         if name in fields:
             mask = padding if fields[name].ndim == 4 else padding[:, 0]
             changed[name] = fields[name].masked_fill(mask, value)
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, **changed)
 
 
 def poised(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:
@@ -211,23 +203,24 @@ def poised(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBatchedDe
         choices: where from; a few bytes are enough.
         batch: the batch.
     """
-    changed: dict[str, Any] = batch.tensors()
+    fields = batch.tensors()
+    changed: dict[str, torch.Tensor] = {}
     height, width = batch.canvas_size
     tilt = choices.of(((0.6, 0.0, -0.8), (-0.6, 0.0, -0.8), (-0.6, 0.0, -0.8), (0.0, 0.6, -0.8)))
     exponent = choices.of((-12, -12, -20, 0))
     odd_row, odd_column = torch.arange(height)[:, None] % 2 == 1, torch.arange(width) % 2 == 1
-    if "normals" in changed:
-        there = changed["normals"].any(dim=1, keepdim=True)
+    if "normals" in fields:
+        there = fields["normals"].any(dim=1, keepdim=True)
         turned = torch.tensor(tilt)[:, None, None] * torch.where(odd_column, -1.0, 1.0)
         changed["normals"] = torch.where(there, turned.expand(3, height, width) + 0.0, 0.0)
     if batch.images.is_floating_point():
-        small = 2.0**-40 * (1 + changed["images"].abs().clamp(max=1))
+        small = 2.0**-40 * (1 + fields["images"].abs().clamp(max=1))
         changed["images"] = torch.where(odd_column, small, torch.where(odd_row, -1.0, 1.0))
-    if "depth" in changed:
+    if "depth" in fields:
         # float32 is halfway between two numbers at 1 + 2**-24, and float64 at 1 + 2**-53.
         values = torch.where(odd_column, 2.0**-53, torch.where(odd_row, 2.0**-24, 1.0)) * 2.0**exponent
-        changed["depth"] = torch.where(changed["depth_valid"], values, changed["depth"])
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+        changed["depth"] = torch.where(fields["depth_valid"], values, fields["depth"])
+    return _changed(batch, **changed)
 
 
 def at_the_edge_of_float32(case: PasteCase) -> PasteCase:
@@ -252,15 +245,14 @@ def at_the_edge_of_float32(case: PasteCase) -> PasteCase:
     moved: list[PaddedBatchedDenseSample] = []
     least = 2.0**127 if upwards else _LEAST
     for batch in batches:
-        changed: dict[str, Any] = batch.tensors()
-        valid, padding = changed["depth_valid"], changed.get("padding_mask")
-        scaled = (changed["depth"].double() * factor).float().clamp(min=least)
+        fields = batch.tensors()
+        valid, padding = fields["depth_valid"], fields.get("padding_mask")
+        scaled = (fields["depth"].double() * factor).float().clamp(min=least)
         filled = valid
         if batch is case.target and not case.intra_batch:
             filled = torch.ones_like(valid) if padding is None else ~padding
-        changed["depth"] = torch.where(valid, scaled, torch.where(filled, least, changed["depth"]))
-        changed["depth_valid"] = filled
-        moved.append(PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth))
+        depth = torch.where(valid, scaled, torch.where(filled, least, fields["depth"]))
+        moved.append(_changed(batch, depth=depth, depth_valid=filled))
     return replace(case, target=moved[0], source=moved[-1])
 
 
@@ -295,13 +287,11 @@ def tie_depths(case: PasteCase) -> PasteCase:
             turns = torch.tensor([value for value in (beside[1], *beside) if value > 0])
             count = int(valid[b].sum())
             depth[b][valid[b]] = turns.repeat(count // len(turns) + 1)[:count]
-    changed_source: dict[str, Any] = source.tensors() | {"depth": near}
-    changed: dict[str, Any] = target.tensors() | {"depth": depth}
     return replace(
         case,
-        target=PaddedBatchedDenseSample(**changed, metric_depth=target.metric_depth),
-        source=PaddedBatchedDenseSample(**changed_source, metric_depth=source.metric_depth),
-        config=BatchCopyPasteConfig(**{**dict(case.config), "z_test": True}),
+        target=_changed(target, depth=depth),
+        source=_changed(source, depth=near),
+        config=case.config.model_copy(update={"z_test": True}),
     )
 
 
@@ -318,9 +308,7 @@ def loosen_boxes(choices: Choices, batch: PaddedBatchedDenseSample) -> PaddedBat
     height, width = batch.canvas_size
     boxes = batch.boxes + torch.tensor([-0.5, -0.5, 0.5, 0.5])
     boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height] * 2, dtype=torch.float32))
-    changed: dict[str, Any] = batch.tensors()
-    changed["boxes"] = torch.where(batch.instance_valid[..., None], boxes, batch.boxes)
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, boxes=torch.where(batch.instance_valid[..., None], boxes, batch.boxes))
 
 
 def label_padding(
@@ -350,14 +338,19 @@ def label_padding(
     least = {} if config.panoptic is None else config.panoptic.stuff_min_area
     classes = [c for c in stuff if c in shown] or stuff or list(schema.classes)
     classes = [c for c in classes if least.get(c)] or classes
-    changed: dict[str, Any] = dict(fields)
     padding = fields["padding_mask"][:, 0]
-    changed["semantic_maps"] = fields["semantic_maps"].masked_fill(padding, classes[which % len(classes)])
+    label = classes[which % len(classes)]
+    changed = {"semantic_maps": fields["semantic_maps"].masked_fill(padding, label)}
     if "panoptic_maps" in fields and batch.batch_size:
         ids = fields["panoptic_maps"].max().item(), fields["instance_ids"].numpy().max(initial=0).item()
         if max(ids) + step + 2 * batch.max_instances + _ROOM < _INT32_MAX:
             changed["panoptic_maps"] = fields["panoptic_maps"].masked_fill(padding, int(max(ids)) + step)
-    return PaddedBatchedDenseSample(**changed, metric_depth=batch.metric_depth)
+    return _changed(batch, **changed)
+
+
+def _changed(batch: PaddedBatchedDenseSample, **fields: Any) -> PaddedBatchedDenseSample:
+    """The same batch with other fields, which are wrapped on construction."""
+    return replace(batch, **fields)
 
 
 def _meets_class(masks: torch.Tensor, row: int, labels: list[int], label: int) -> bool:

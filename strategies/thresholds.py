@@ -184,6 +184,7 @@ def _bind_row(case: PasteCase, pastes: list[_Paste], which: int, variant: int) -
     chosen = _partly_covered(found, which)
     if chosen is None:
         return None
+    # Between two fractions that Q16 holds more often than for stuff, which has kinds of its own.
     fraction, area = _threshold(chosen, 5 if variant == 3 else variant)
     return {
         **_without_reverts(case),

@@ -82,60 +82,38 @@ def invalid_source_depth_is_near(call: Call) -> Pasted:
 def z_test_compares_unscaled_depth(call: Call) -> Pasted:
     """The z-test compares the source's depth before its metric rescaling."""
 
-    def paste_one(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> Any:
-        if target.depth is None:
-            return correct.paste_one(target, source, plan, config)
-        grid = correct.Grid(plan, target, source)
-        raw, _ = correct.warp_depth(grid, replace(target, metric=False), source, plan)
+    def seen(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> dict[str, np.ndarray]:
+        return {} if target.depth is None else {"depth": _unscaled_depth(target, source, plan)}
 
-        def gate_of(target: Any, warped: Any, config: BatchCopyPasteConfig) -> np.ndarray:
-            return correct.gate_of(target, replace(warped, depth=raw), config)
-
-        with steps_replaced(gate_of=gate_of):
-            return correct.paste_one(target, source, plan, config)
-
-    return call.paste(paste_one=paste_one)
+    return _gate_sees(call, seen)
 
 
 @fault("4.4: float32 values, as written", "audit.union_is_true", needs={DEPTH})
 def z_test_compares_before_rounding(call: Call) -> Pasted:
     """The z-test compares the source's rescaled depth in float64, before it becomes what is written."""
 
-    def paste_one(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> Any:
+    def seen(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> dict[str, np.ndarray]:
         if target.depth is None or not (target.metric and source.metric):
-            return correct.paste_one(target, source, plan, config)
-        grid = correct.Grid(plan, target, source)
-        raw, _ = correct.warp_depth(grid, replace(target, metric=False), source, plan)
-        exact = raw.astype(np.float64) * correct.metric_factor(target.camera, source.camera, plan.step)
+            return {}
+        raw = _unscaled_depth(target, source, plan).astype(np.float64)
+        return {"depth": raw * correct.metric_factor(target.camera, source.camera, plan.step)}
 
-        def gate_of(target: Any, warped: Any, config: BatchCopyPasteConfig) -> np.ndarray:
-            return correct.gate_of(target, replace(warped, depth=exact), config)
-
-        with steps_replaced(gate_of=gate_of):
-            return correct.paste_one(target, source, plan, config)
-
-    return call.paste(paste_one=paste_one)
+    return _gate_sees(call, seen)
 
 
 @fault("4.4: ignore on either side", "audit.union_is_true", needs={SEMANTIC})
 def ignore_in_the_source_s_last_column_is_missed(call: Call) -> Pasted:
     """The gate looks for the source's *ignore* in all columns but the last: an end that is one too small."""
 
-    def paste_one(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> Any:
+    def seen(target: Any, source: Any, plan: Any, config: BatchCopyPasteConfig) -> dict[str, np.ndarray]:
         if target.semantic is None or source.semantic is None:
-            return correct.paste_one(target, source, plan, config)
-        seen = source.semantic.copy()
-        last = seen[:, -1]
+            return {}
+        labels = source.semantic.copy()
+        last = labels[:, -1]
         last[last == config.ignore_index] = config.ignore_index + 1
-        labels = correct.Grid(plan, target, source).nearest(seen)
+        return {"semantic": correct.Grid(plan, target, source).nearest(labels)}
 
-        def gate_of(target: Any, warped: Any, config: BatchCopyPasteConfig) -> np.ndarray:
-            return correct.gate_of(target, replace(warped, semantic=labels), config)
-
-        with steps_replaced(gate_of=gate_of):
-            return correct.paste_one(target, source, plan, config)
-
-    return call.paste(paste_one=paste_one)
+    return _gate_sees(call, seen)
 
 
 @fault("4.4; validity used as a mask of the whole paste", "metamorphic.depth_takes_no_part", needs={DEPTH})
@@ -367,6 +345,27 @@ def rows_are_measured_before_the_gate(call: Call) -> Pasted:
             return correct.paste_one(target, source, plan, config.model_copy(update={"min_pasted_area": 1}))
 
     return call.paste(paste_one=paste_one)
+
+
+def _gate_sees(call: Call, seen: Callable[..., dict[str, np.ndarray]]) -> Pasted:
+    """The paste whose gate alone is given other warped values, of target, source, plan and configuration."""
+
+    def paste_one(*arguments: Any) -> Any:
+        others = seen(*arguments)
+
+        def gate_of(target: Any, warped: Any, config: BatchCopyPasteConfig) -> np.ndarray:
+            return correct.gate_of(target, replace(warped, **others), config)
+
+        with steps_replaced(gate_of=gate_of):
+            return correct.paste_one(*arguments)
+
+    return call.paste(paste_one=paste_one)
+
+
+def _unscaled_depth(target: Any, source: Any, plan: Any) -> np.ndarray:
+    """The warped depth of a source before it is rescaled."""
+    grid = correct.Grid(plan, target, source)
+    return correct.warp_depth(grid, replace(target, metric=False), source, plan)[0]
 
 
 def _also_starved(rule: Callable[[Any, int, int, int], bool]) -> Callable[..., np.ndarray]:
