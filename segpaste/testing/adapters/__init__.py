@@ -1,0 +1,86 @@
+"""Adapters: the augmentations of other libraries as callables ``(target, donor, seed)``.
+
+Each adapter is imported, and its library with it, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segpaste.testing.adapters.albumentations import AlbumentationsTransform
+    from segpaste.testing.adapters.base import Accepts, Adapted, Adapter, Complaint, UnreadableResultError
+    from segpaste.testing.adapters.kornia import KorniaAugmentation
+    from segpaste.testing.adapters.mmdetection import MMDetectionTransform
+    from segpaste.testing.adapters.torchvision import TorchvisionTransform
+    from segpaste.testing.adapters.ultralytics import UltralyticsTransform
+
+__all__ = [
+    "Accepts",
+    "Adapted",
+    "Adapter",
+    "AlbumentationsTransform",
+    "Complaint",
+    "KorniaAugmentation",
+    "MMDetectionTransform",
+    "TorchvisionTransform",
+    "UltralyticsTransform",
+    "UnreadableResultError",
+    "adapt",
+]
+
+_HOMES = {
+    "Accepts": "base",
+    "Adapted": "base",
+    "Adapter": "base",
+    "AlbumentationsTransform": "albumentations",
+    "Complaint": "base",
+    "KorniaAugmentation": "kornia",
+    "MMDetectionTransform": "mmdetection",
+    "TorchvisionTransform": "torchvision",
+    "UltralyticsTransform": "ultralytics",
+    "UnreadableResultError": "base",
+}
+
+_BY_PACKAGE = {
+    "albumentations": "AlbumentationsTransform",
+    "kornia": "KorniaAugmentation",
+    "mmcv": "MMDetectionTransform",
+    "mmdet": "MMDetectionTransform",
+    "torchvision": "TorchvisionTransform",
+    "ultralytics": "UltralyticsTransform",
+}
+
+
+def adapt(augmentation: Any) -> Adapter | None:
+    """The adapter for an augmentation of a library that has one, with its default conventions.
+
+    Where the defaults are not yours, make the adapter yourself:
+    ``TorchvisionTransform(transform, ...)``.
+
+    Args:
+        augmentation: an instance, such as ``v2.RandomHorizontalFlip(p=1)``.
+
+    Returns:
+        The adapter; the argument itself if it is one; None if no library here made it.
+    """
+    base = sys.modules.get(f"{__name__}.base")
+    if base is not None and isinstance(augmentation, base.Adapter):
+        return augmentation
+    packages = [kind.__module__.partition(".")[0] for kind in type(augmentation).__mro__]
+    for package in packages:
+        if package in _BY_PACKAGE:
+            return __getattr__(_BY_PACKAGE[package])(augmentation)
+    return None
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
