@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 
@@ -76,13 +76,10 @@ class Adapter(ABC):
     come back in ``DenseSample.unchecked``, for the laws to judge.
 
     Attributes:
-        packages: top-level modules whose objects this adapter takes.
         name: what reports call it.
         kind: what the augmentation does.
         accepts: what it can be given.
     """
-
-    packages: ClassVar[tuple[str, ...]] = ()
 
     name: str
     kind: AugmentationKind
@@ -92,8 +89,11 @@ class Adapter(ABC):
     def __call__(self, target: DenseSample, donor: DenseSample, seed: int) -> DenseSample | Adapted:
         """Run the augmentation on samples that it may keep or write to."""
 
-    @classmethod
-    def takes(cls, value: Any) -> bool:
-        """Whether ``value`` is an augmentation of this adapter's library."""
-        modules = (base.__module__.partition(".")[0] for base in type(value).__mro__)
-        return any(module in cls.packages for module in modules)
+    def prepare(self, sample: DenseSample) -> DenseSample:
+        """What of a drawn sample the library can represent; done before a run, not within it.
+
+        All of it by default. A library that holds masks as polygons, say, has no word for a
+        mask with a hole: such a mask is replaced by one it can hold, so that what is judged is
+        the augmentation.
+        """
+        return sample
