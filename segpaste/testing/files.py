@@ -1,4 +1,4 @@
-"""Writing a report so that nobody ever sees half of one."""
+"""Writing a file so that nobody ever sees half of one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` beside ``path`` and rename it into place.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write ``content``, text as UTF-8, beside ``path`` and rename it into place.
 
     Raises:
         OSError: if the folder cannot be written to.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
