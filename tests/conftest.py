@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in child processes
+
+if "SEGPASTE_REPLAYS" not in os.environ:  # violations found on purpose are not kept beside the sources
+    os.environ["SEGPASTE_REPLAYS"] = tempfile.mkdtemp(prefix="segpaste-replays-")
+    atexit.register(shutil.rmtree, os.environ["SEGPASTE_REPLAYS"], ignore_errors=True)
 
 import pytest
 import torch

@@ -86,9 +86,19 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[TARGET]...",
-            help="module:attribute of a callable (target, donor, seed) -> sample or (sample, audit), or "
-            "the name of a built-in executor: reference, batched (BatchCopyPaste), rectangle, graph, "
+            help="module:attribute or 'module:Call(argument=1)' of an augmentation: a callable "
+            "(target, donor, seed) -> sample or (sample, audit), or an object of torchvision.transforms.v2, "
+            "albumentations, kornia.augmentation, ultralytics.data.augment or mmdet.datasets.transforms. "
+            "Or the name of a built-in executor: reference, batched (BatchCopyPaste), rectangle, graph, "
             "fused. The first two by default.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            metavar="paste|geometric|photometric",
+            help="What the targets do; what a library's own classes say by default, else paste.",
         ),
     ] = None,
     data: Annotated[
@@ -124,6 +134,17 @@ def verify(
         Path | None,
         typer.Option("--html", metavar="DIR", help="Write a report with pictures to DIR/index.html."),
     ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML.")
+    ] = None,
+    xfails: Annotated[
+        Path | None,
+        typer.Option(
+            "--xfails",
+            metavar="FILE",
+            help="YAML of laws known to be broken, 'target: {law: reason}'. Strict: one that holds fails.",
+        ),
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out records that cannot be read, and count them.")
     ] = False,
@@ -145,6 +166,9 @@ def verify(
             only=only,
             json=json,
             html=html,
+            junit=junit,
+            kind=kind,
+            xfails=xfails,
             skip_bad=skip_bad,
         )
     )
@@ -161,3 +185,57 @@ def laws(
     from segpaste.cli.laws import list_laws
 
     return list_laws(only, as_json=json)
+
+
+@app.command()
+def replay(
+    violation: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="A replay id, the beginning of one, or a file.")
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="SPEC", help="What to run instead of the target it was found in."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="cpu|cuda", help="Where to run; as before by default.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="DIR", help="Write a page with the picture to DIR.")
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Write it as a regression test, with its input beside it.")
+    ] = False,
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="Where the test is written.")
+    ] = Path("tests/regressions"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a test that is there already.")] = False,
+) -> int:
+    """Run a violation again that `verify` found: still failing (exit code 1), or fixed (0).
+
+    Violations are kept in .segpaste/replays, or in the folder that SEGPASTE_REPLAYS names.
+    """
+    from segpaste.cli.replay import replay_one
+
+    return replay_one(
+        violation, target=target, device=device, html=html, promote=promote, into=into, force=force
+    )
+
+
+@app.command()
+def show(
+    file: Annotated[str, typer.Argument(metavar="ID|FILE", help="A stored sample or violation.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PNG", help="The picture; FILE.png by default.")
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="N", help="Which sample of a batch; the one at fault.")
+    ] = None,
+    inline: Annotated[
+        bool | None,
+        typer.Option("--inline/--no-inline", help="Show it in the terminal; where that is known to work."),
+    ] = None,
+) -> int:
+    """Draw a stored sample or violation: image, instances, maps, depth, normals and boxes."""
+    from segpaste.cli.show import show as show_one
+
+    return show_one(file, out=out, index=index, inline=inline)

@@ -35,6 +35,9 @@ class Request:
     only: str = "*"
     json: Path | None = None
     html: Path | None = None
+    junit: Path | None = None
+    kind: str | None = None
+    xfails: Path | None = None
     skip_bad: bool = False
 
 
@@ -62,17 +65,19 @@ def run_verify(request: Request) -> int:
 def _run(request: Request) -> int:
     import torch
 
-    from segpaste.testing.engine import check_options, run
+    from segpaste.testing.engine import check_options, check_targets, run
     from segpaste.testing.html_report import HtmlReporter
     from segpaste.testing.json_report import JsonReporter
+    from segpaste.testing.junit_report import JunitReporter
     from segpaste.testing.terminal import RichReporter, terminal_reporter
 
     # Many operations on small tensors: threads would wait for each other most of the time.
     torch.set_num_threads(1)
-    targets = _targets(request.targets, request.device)
-    options = _options(request)
+    targets = _targets(request)
+    options = replace(_options(request), xfails=_xfails(request, targets))
     try:
         check_options(options)
+        check_targets(targets, options)
     except ValueError as error:
         raise UsageError(f"--{error}") from None
     options = _with_data(options, request)
@@ -82,6 +87,8 @@ def _run(request: Request) -> int:
         listeners.append(JsonReporter(request.json))
     if request.html is not None:
         listeners.append(HtmlReporter(request.html))
+    if request.junit is not None:
+        listeners.append(JunitReporter(request.junit))
     try:
         report = run(targets, options, listeners)
     except OSError as error:
@@ -91,28 +98,48 @@ def _run(request: Request) -> int:
     finally:
         if isinstance(terminal, RichReporter):
             terminal.stop()
-    for path in (request.json, None if request.html is None else request.html / "index.html"):
+    page = None if request.html is None else request.html / "index.html"
+    for path in (request.json, request.junit, page):
         if path is not None:
             print(f"wrote {path}")
     return PASSED if report.ok else VIOLATED
 
 
-def _targets(names: Sequence[str], device: str) -> list[Target]:
+def _targets(request: Request) -> list[Target]:
     from segpaste.testing.targets import TargetNotFoundError, default_targets, resolve_target
 
     try:
-        return [resolve_target(name, device) for name in names or default_targets()]
+        return [
+            resolve_target(name, request.device, request.kind)  # pyright: ignore[reportArgumentType]
+            for name in request.targets or default_targets()
+        ]
     except TargetNotFoundError as error:
         raise UsageError(str(error)) from None
+
+
+def _xfails(request: Request, targets: Sequence[Target]) -> dict[str, dict[str, str]]:
+    from segpaste.testing.expected import XfailsError, load_xfails, stale
+    from segpaste.testing.judge import every_law
+
+    if request.xfails is None:
+        return {}
+    try:
+        found = load_xfails(request.xfails)
+    except XfailsError as error:
+        raise UsageError(f"--xfails: {error}") from None
+    lines = stale(found, [target.name for target in targets], every_law())
+    if lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise UsageError(f"--xfails: {request.xfails}: {lines[0]}{more}")
+    return found
 
 
 def _options(request: Request) -> RunOptions:
     """All that can be known, and refused, without any data."""
     from segpaste.testing.check import DEFAULT_EXAMPLES
     from segpaste.testing.engine import RunOptions, parse_modalities
-    from segpaste.types import LEGAL_MODALITY_SETS
 
-    sets = LEGAL_MODALITY_SETS
+    sets = None
     if request.modalities:
         try:
             sets = parse_modalities(request.modalities)
@@ -129,7 +156,7 @@ def _options(request: Request) -> RunOptions:
 
 
 def _with_data(options: RunOptions, request: Request) -> RunOptions:
-    data, loaders, notes = _read_data(request, options.modalities if request.modalities else None)
+    data, loaders, notes = _read_data(request, options.modalities)
     real = options.examples
     if not request.data:
         real = DEMO_EXAMPLES if request.examples is None else min(request.examples, DEMO_EXAMPLES)
@@ -206,12 +233,14 @@ def _check_outputs(request: Request) -> None:
         _check_writable("--html", request.html)
         if (request.html / "index.html").is_dir():
             raise UsageError(f"--html: {request.html / 'index.html'} is a folder, expected a file")
-    if request.json is not None:
-        if request.json.is_dir():
-            raise UsageError(f"--json: {request.json} is a folder, expected a file")
-        if not request.json.parent.is_dir():
-            raise UsageError(f"--json: no such folder {request.json.parent}")
-        _check_writable("--json", request.json.parent)
+    for option, path in (("--json", request.json), ("--junit", request.junit)):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UsageError(f"{option}: {path} is a folder, expected a file")
+        if not path.parent.is_dir():
+            raise UsageError(f"{option}: no such folder {path.parent}")
+        _check_writable(option, path.parent)
 
 
 def _check_writable(option: str, folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 from hypothesis import strategies as st
@@ -28,13 +31,16 @@ from segpaste.testing.examples import (
     DRAWN,
     Example,
     drawn_examples,
+    pair_examples,
     ragged,
     real_examples,
     shares,
     stream_seed,
 )
-from segpaste.testing.judge import COMPLETES, Judgement, judge, law_kind, law_names
+from segpaste.testing.expected import Expected, apply_expected, check_expected, expected_for
+from segpaste.testing.judge import COMPLETES, Judgement, applicable_laws, every_law, judge, kind_of, law_kind
 from segpaste.testing.reduce import reduced
+from segpaste.testing.replays import keep
 from segpaste.testing.reproduce import replay_id, reproduction
 from segpaste.testing.results import (
     Exhibit,
@@ -47,7 +53,7 @@ from segpaste.testing.results import (
     TargetReport,
 )
 from segpaste.testing.search import sweep
-from segpaste.testing.targets import Executor, Target
+from segpaste.testing.targets import Augmentation, Executor, Target, pair_of
 from segpaste.types import LEGAL_MODALITY_SETS, DenseSample, Modality, PanopticSchemaSpec, modality_set_name
 from segpaste.version import VERSION
 
@@ -65,7 +71,8 @@ class RunOptions:
     """What to run.
 
     Attributes:
-        modalities: the modality sets to draw from; examples are split evenly.
+        modalities: the modality sets to draw from; examples are split evenly. All 16 that a
+            paste works on by default, of which a target gets those it can carry.
         examples: drawn examples per target.
         real_examples: examples per target made of ``data``, split evenly over the sets.
         seed: decides every example.
@@ -74,10 +81,13 @@ class RunOptions:
         data: data sets.
         loaders: data set name -> Python expression that loads it, for the code of a report.
         schema: class table that overrides the examples' own.
+        xfails: target name -> law -> reason, of the laws expected to fail; ``"*"`` stands
+            for every target.
+        replays: the folder that failing inputs are stored in; None for the default one.
         folders, skipped, notes: lines for the report's header.
     """
 
-    modalities: tuple[frozenset[Modality], ...] = LEGAL_MODALITY_SETS
+    modalities: tuple[frozenset[Modality], ...] | None = None
     examples: int = 200
     real_examples: int = 0
     seed: int = 0
@@ -86,6 +96,8 @@ class RunOptions:
     data: tuple[DataSet, ...] = ()
     loaders: Mapping[str, str] = field(default_factory=dict)
     schema: PanopticSchemaSpec | None = None
+    xfails: Mapping[str, Expected] = field(default_factory=dict)
+    replays: Path | None = None
     folders: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -120,28 +132,47 @@ def parse_modalities(sets: Iterable[str | Iterable[Modality]]) -> tuple[frozense
 
 
 def check_options(options: RunOptions) -> None:
-    """Refuse what cannot be run.
+    """Refuse what cannot be run, whatever the target.
 
     Raises:
         ValueError: naming the argument.
     """
     if options.examples < 1:
         raise ValueError(f"examples: got {options.examples}, expected 1 or more")
-    if not law_names(options.only):
+    known = every_law()
+    if not any(fnmatch.fnmatchcase(name, options.only) for name in known):
         raise ValueError(f"only: got {options.only!r}, which matches no law; `segpaste laws` lists them")
     if options.device not in ("cpu", "cuda"):
         raise ValueError(f"device: got {options.device!r}, expected 'cpu' or 'cuda'")
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: got 'cuda', but torch finds no CUDA device; expected 'cpu'")
+    for expected in options.xfails.values():
+        check_expected(expected, known)
+
+
+def check_targets(targets: Sequence[Target], options: RunOptions) -> None:
+    """Refuse what cannot be run with these targets.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for target in targets:
+        kind = kind_of(target)
+        if not applicable_laws(kind, options.only):
+            raise ValueError(
+                f"only: got {options.only!r}, which matches no law of target {target.name} ({kind})"
+            )
+        _modalities(target, options)
 
 
 def run(targets: Sequence[Target], options: RunOptions, listeners: Sequence[Listener] = ()) -> RunReport:
     """Verify targets one after the other and tell the listeners.
 
     Raises:
-        ValueError: as :func:`check_options`.
+        ValueError: as :func:`check_options` and :func:`check_targets`.
     """
     check_options(options)
+    check_targets(targets, options)
     started = time.perf_counter()
 
     def tell(event: Event) -> None:
@@ -203,8 +234,10 @@ class _TargetRun:
         self._target = target
         self._options = options
         self._tell = tell
-        self._streams = _streams(options)
-        self._tallies = {name: _Tally() for name in law_names(options.only)}
+        self._kind = kind_of(target)
+        self._expected = expected_for(options.xfails, target.name)
+        self._streams = _streams(target, options)
+        self._tallies = {name: _Tally() for name in applicable_laws(self._kind, options.only)}
         self._groups = {stream.group: [0, 0] for stream in self._streams}
         self._exceptions: Counter[str] = Counter()
         self._exhibits: dict[str, tuple[tuple[float, ...], Exhibit]] = {}
@@ -224,20 +257,31 @@ class _TargetRun:
                 seed=stream.seed,
             )
         self._shrink_all()
+        results = [self._kept(self._result(name, tally)) for name, tally in self._tallies.items()]
         return TargetReport(
             target=self._target.name,
-            results=tuple(self._result(name, tally) for name, tally in self._tallies.items()),
+            results=tuple(apply_expected(results, self._expected)),
             groups=tuple(GroupCount(g, n, pasted) for g, (n, pasted) in self._groups.items()),
             exhibits=tuple(exhibit for _, exhibit in self._exhibits.values()),
             seconds=time.perf_counter() - started,
             notes=tuple(
                 f"{count} of {self._done} examples: {reason}" for reason, count in self._exceptions.items()
             ),
+            kind=self._kind,
         )
 
     def _strategy(self, stream: _Stream) -> st.SearchStrategy[Example]:
         if stream.data is not None:
             return real_examples(stream.data)
+        if isinstance(self._target, Augmentation) and self._target.accepts is not None:
+            return pair_examples(
+                stream.modalities,
+                self._target.accepts,
+                self._target.prepare,
+                schema=self._options.schema,
+                # What pastes decides by class what it pastes; what moves pixels does not.
+                class_table=self._kind != "paste" or self._options.schema is not None,
+            )
         return drawn_examples(
             stream.modalities,
             schema=self._options.schema,
@@ -306,7 +350,7 @@ class _TargetRun:
         """Make the example of every violated law smaller, as long as there is time."""
         left = SHRINK_SECONDS_PER_TARGET
         for name, tally in self._tallies.items():
-            if tally.best is None or left <= 0:
+            if tally.best is None or left <= 0 or name in self._expected:
                 continue
             started = time.perf_counter()
             self._tell(ShrinkStarted(self._target.name, name))
@@ -332,26 +376,49 @@ class _TargetRun:
 
     def _verdict(self, name: str, example: Example) -> InvariantReport | None:
         """The law's report on an example that violates it, else None."""
+        if not self._is_accepted(example):
+            return None
         report = self._judge(example, name, law_kind(name) == "metamorphic").reports.get(name)
         return report if report is not None and report.status == "violated" else None
 
+    def _is_accepted(self, example: Example) -> bool:
+        """Whether an example is one that the target can be given."""
+        if isinstance(self._target, Executor) or self._target.accepts is None or example.pair is not None:
+            return True
+        accepts = self._target.accepts
+        sides = example.target.canvas_size
+        if min(sides) < accepts.min_side or example.target.padding_mask is not None:
+            return False
+        samples = pair_of(example.alone(0))
+        return all(
+            len(sample) >= accepts.min_instances and _same_fields(self._target.prepare(sample), sample)
+            for sample in samples
+        )
+
     def _exhibit(self, stream: _Stream, example: Example, judgement: Judgement) -> None:
         """Keep the most telling example of every group."""
-        if not judgement.after or judgement.unions[0] is None:
+        union = judgement.unions[0] if judgement.after else None
+        pastes = self._kind in ("executor", "paste")
+        if not judgement.after or (pastes and union is None):
             return
-        union = judgement.unions[0]
-        part = float(union.float().mean())
+        part = 1.0 if union is None else float(union.float().mean())
         height, width = example.target.canvas_size
         score = (
             float(len(example.target.active_modalities())),
-            float(0.02 < part < 0.6) + float(part > 0),
+            float(0.02 < part < 0.6 or not pastes) + float(part > 0),
             float(min(len(judgement.after[0]), 6) + min(height, width, 32) / 8),
         )
         known = self._exhibits.get(stream.group)
         if known is None or score > known[0]:
             one = example.alone(0)
+            takes_donor = isinstance(self._target, Executor) or self._target.takes_donor
             exhibit = Exhibit(
-                one.where, ragged(one.target), ragged(one.source), judgement.after[0], union, one
+                one.where,
+                ragged(one.target),
+                ragged(one.source) if takes_donor else None,
+                judgement.after[0],
+                union if pastes else None,
+                one,
             )
             self._exhibits[stream.group] = (score, exhibit)
 
@@ -374,6 +441,20 @@ class _TargetRun:
             minimal=minimal,
         )
 
+    def _kept(self, result: Result) -> Result:
+        """The same result, its smallest example stored if that is possible."""
+        path = keep(
+            self._target,
+            result,
+            device=self._options.device,
+            schema=self._options.schema,
+            versions=_versions(),
+            folder=self._options.replays,
+        )
+        if path is None or result.minimal is None:
+            return result
+        return replace(result, minimal=replace(result.minimal, stored=path))
+
     def _minimal(self, name: str, example: Example, report: InvariantReport) -> MinimalCase:
         index = (report.sample or 0) if isinstance(self._target, Executor) else 0
         judgement = self._judge(example, COMPLETES, False)
@@ -389,11 +470,12 @@ class _TargetRun:
             device=self._options.device,
         )
         before, donor = _shown(example, index)
+        takes_donor = isinstance(self._target, Executor) or self._target.takes_donor
         return MinimalCase(
             example=example,
             report=report,
             before=before,
-            donor=donor,
+            donor=donor if takes_donor else None,
             after=judgement.after[index] if made else None,
             rows=tuple(slots.index(slot) for slot in report.rows if slot in slots),
             how=repr(example.plan) if isinstance(self._target, Executor) else f"seed {example.seed}",
@@ -412,45 +494,87 @@ def _shown(example: Example, index: int) -> tuple[DenseSample, DenseSample]:
     return ragged(one.target), ragged(one.source)
 
 
-def _streams(options: RunOptions) -> list[_Stream]:
+def _same_fields(mine: DenseSample, other: DenseSample) -> bool:
+    values, others = mine.to_dict(), other.to_dict()
+    return values.keys() == others.keys() and all(
+        torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
+        for name, value in values.items()
+        if name not in ("image", "normals", "depth")  # what no library has no word for; may hold NaN
+    )
+
+
+def _modalities(target: Target, options: RunOptions) -> list[frozenset[Modality]]:
+    """The sets of modalities that a target is given.
+
+    Raises:
+        ValueError: if it can carry none of those asked for.
+    """
+    asked = LEGAL_MODALITY_SETS if options.modalities is None else options.modalities
+    if isinstance(target, Executor) or target.accepts is None:
+        return list(asked)
+    carried = target.accepts.modalities | {Modality.IMAGE}
+    fitting = [one for one in asked if one <= carried]
+    if not fitting:
+        got = ", ".join(modality_set_name(one) for one in asked)
+        raise ValueError(
+            f"modalities: got {got}, but target {target.name} carries {modality_set_name(carried)} only"
+        )
+    return fitting
+
+
+def _streams(target: Target, options: RunOptions) -> list[_Stream]:
     # The richest sets first: they show most, and they get what cannot be split evenly.
-    sets = sorted(options.modalities, key=lambda s: (-len(s), modality_set_name(s)))
+    sets = sorted(_modalities(target, options), key=lambda s: (-len(s), modality_set_name(s)))
     streams = []
     for modalities, count in zip(sets, shares(options.examples, sets), strict=True):
         name = modality_set_name(modalities)
         streams.append(
             _Stream(name, DRAWN, count, stream_seed(options.seed, f"drawn/{name}"), modalities, None)
         )
-    for data, count in zip(options.data, shares(options.real_examples, options.data), strict=True):
+    carried = [kept for data in options.data if (kept := _carried(data, sets)) is not None]
+    for data, count in zip(carried, shares(options.real_examples, carried), strict=True):
         seed = stream_seed(options.seed, f"data/{data.name}")
         streams.append(_Stream(data.name, data.name, count, seed, data.modalities, data))
     return [stream for stream in streams if stream.examples]
+
+
+def _carried(data: DataSet, sets: Sequence[frozenset[Modality]]) -> DataSet | None:
+    """The data set with the largest of the modality sets that it has; None where it has none."""
+    if data.modalities in sets:
+        return data
+    fitting = [one for one in sets if one <= data.modalities]
+    return data.only(max(fitting, key=len)) if fitting else None
 
 
 def _header(targets: Sequence[Target], options: RunOptions) -> RunHeader:
     device = options.device
     if device == "cuda":
         device = f"cuda ({torch.cuda.get_device_name()})"
+    return RunHeader(
+        targets=tuple(t.name for t in targets),
+        modalities=tuple(modality_set_name(m) for m in options.modalities or LEGAL_MODALITY_SETS),
+        only=options.only,
+        seed=options.seed,
+        examples=options.examples,
+        real_examples=options.real_examples if options.data else 0,
+        device=device,
+        versions=_versions(),
+        data=tuple(_data_line(data) for data in options.data),
+        folders=options.folders,
+        skipped=(*options.skipped, *(line for data in options.data for line in data.skipped)),
+        notes=(*options.notes, *(f"{data.name}: {n}" for data in options.data for n in data.notes)),
+    )
+
+
+@cache
+def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "segpaste": VERSION}
     for package in ("torch", "torchvision", "hypothesis", "numpy"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "unknown"
-    return RunHeader(
-        targets=tuple(t.name for t in targets),
-        modalities=tuple(modality_set_name(m) for m in options.modalities),
-        only=options.only,
-        seed=options.seed,
-        examples=options.examples,
-        real_examples=options.real_examples if options.data else 0,
-        device=device,
-        versions=versions,
-        data=tuple(_data_line(data) for data in options.data),
-        folders=options.folders,
-        skipped=(*options.skipped, *(line for data in options.data for line in data.skipped)),
-        notes=(*options.notes, *(f"{data.name}: {n}" for data in options.data for n in data.notes)),
-    )
+    return versions
 
 
 def _data_line(data: DataSet) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from segpaste.integrations import DataSet
 from segpaste.paste import draw_plan
-from segpaste.strategies import PasteCase, paste_cases, paste_configs
+from segpaste.strategies import PasteCase, batches, paste_cases, paste_configs
 from segpaste.strategies.scenes import DEFAULT_SCHEMA
+from segpaste.testing.adapters.base import Accepts
 from segpaste.types import (
     BatchCopyPasteConfig,
     BatchedDenseSample,
     DenseSample,
     Modality,
     PaddedBatchedDenseSample,
+    PanopticPasteConfig,
     PanopticSchema,
     PanopticSchemaSpec,
     PastePlan,
@@ -144,6 +146,58 @@ def drawn_examples(
     return paste_cases(modalities, schema=schema if told else DEFAULT_SCHEMA, max_batch=max_batch).map(
         convert
     )
+
+
+@st.composite
+def pair_examples(
+    draw: st.DrawFn,
+    modalities: frozenset[Modality],
+    accepts: Accepts,
+    prepare: Callable[[DenseSample], DenseSample],
+    *,
+    schema: PanopticSchemaSpec | None = None,
+    class_table: bool = True,
+) -> Example:
+    """Two samples of one canvas and a seed, for an augmentation that draws its own plan.
+
+    Padding is left out: it belongs to batches, and no other library knows it.
+
+    Args:
+        draw: supplied by Hypothesis.
+        modalities: what the samples carry.
+        accepts: what the augmentation can be given.
+        prepare: makes of a sample what its library can represent.
+        schema: the class table that labels are drawn of; the default one if None.
+        class_table: whether the laws judge by that table.
+    """
+    table = DEFAULT_SCHEMA if schema is None else schema
+    pair = draw(
+        batches(
+            modalities,
+            min_batch=2,
+            max_batch=2,
+            min_instances=accepts.min_instances,
+            max_instances=max(4, accepts.min_instances),
+            schema=table,
+            image_dtypes=accepts.image_dtypes,
+            channels=accepts.channels,
+            min_side=accepts.min_side,
+            max_side=accepts.max_side,
+        )
+    ).to_samples()
+    target, donor = (prepare(replace(sample, padding_mask=None)) for sample in pair)
+    config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=table) if class_table else None)
+    return example_of_pair(target, donor, draw(st.integers(0, 2**63 - 1)), config)
+
+
+def example_of_pair(
+    target: DenseSample, donor: DenseSample, seed: int, config: BatchCopyPasteConfig
+) -> Example:
+    """The example of one target, one donor and a seed; its plan is drawn from the seed."""
+    batch, source = padded(target, max(1, len(target))), padded(donor, max(1, len(donor)))
+    first = torch.zeros(1, dtype=torch.int64)
+    plan = draw_plan(batch, source, torch.tensor([seed]), config, source_idx=first)
+    return Example(batch, source, plan, config, seed)
 
 
 @st.composite

@@ -62,7 +62,8 @@ def html_page(report: RunReport) -> str:
         targets=[
             {
                 "name": target.target,
-                "ok": not target.failed,
+                "ok": target.ok,
+                "pastes": target.kind in ("executor", "paste"),
                 "verdict": verdict(target),
                 "examples": examples_line(target),
                 "warnings": warnings(target),

@@ -38,7 +38,8 @@ def run_as_dict(report: RunReport) -> dict[str, Any]:
         "targets": [
             {
                 "target": target.target,
-                "ok": not target.failed,
+                "kind": target.kind,
+                "ok": target.ok,
                 "seconds": round(target.seconds, 3),
                 "examples": [asdict(group) for group in target.groups],
                 "non_empty_unions": dict(zip(("drawn", "real"), pasted_total(target), strict=True)),
@@ -64,11 +65,13 @@ def _result_as_dict(result: Result, report: RunReport) -> dict[str, Any]:
         "violation": result.violation,
         "replay_id": result.replay_id,
         "replay": None,
+        "stored": None,
         "minimal": None,
     }
     if result.minimal is not None:
         minimal = result.minimal
         values["replay"] = replay_line(result, report).partition(": ")[2]
+        values["stored"] = None if minimal.stored is None else str(minimal.stored)
         values["minimal"] = {
             "where": minimal.example.where,
             "seed": minimal.example.seed,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
@@ -20,9 +21,24 @@ from segpaste.invariants import (
     check_sample,
     laws,
 )
+try:  # TEMPORARY
+    from segpaste.invariants import check_provenance, check_transform
+except ImportError:
+    def check_provenance(*a, **k): return []
+    def check_transform(*a, **k): return []
 from segpaste.invariants.transforms import copied_plan
+from segpaste.testing.adapters.base import DTYPE_KEPT, ROWS_ALIGNED
 from segpaste.testing.examples import Example, padded, ragged
-from segpaste.testing.targets import Augmentation, Executor, Target, TargetFailedError, copied_views, pair_of
+from segpaste.testing.targets import (
+    Augmentation,
+    Executor,
+    Returned,
+    Target,
+    TargetFailedError,
+    copied_views,
+    pair_of,
+)
+from segpaste.testing.tracing import traced
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -33,7 +49,17 @@ from segpaste.types import (
 )
 
 COMPLETES = "target.completes"
-KINDS = ("target", "sample", "padded", "paste", "metamorphic")
+KINDS = ("target", "sample", "padded", "paste", "metamorphic", "geometric", "photometric", "provenance")
+TargetKind = Literal["executor", "paste", "geometric", "photometric"]
+
+_SEVERAL_RUNS = (
+    "metamorphic.same_seed_same_bits",
+    "metamorphic.inputs_not_mutated",
+    "metamorphic.generators_untouched",
+    "metamorphic.memory_layout_takes_no_part",
+)
+"""The metamorphic laws of any callable; most of the others vary a plan."""
+
 _RANK = ("not_applicable", "not_exercised", "not_decidable", "held", "violated")
 
 
@@ -53,7 +79,18 @@ RUNNER_LAWS: dict[str, RunnerLaw] = {
         "likes, an audit); it raises nothing",
         "samples without instances, with one row, of one pixel, with full slots or with nothing "
         "but padding raise IndexError, or come back as None",
-    )
+    ),
+    ROWS_ALIGNED: RunnerLaw(
+        ROWS_ALIGNED,
+        "what comes out has as many boxes as labels, ids and masks",
+        "boxes are filtered where they leave the canvas and masks are not; instance masks are "
+        "replaced by one semantic map",
+    ),
+    DTYPE_KEPT: RunnerLaw(
+        DTYPE_KEPT,
+        "the image has the dtype it had",
+        "a uint8 image multiplied by an int64 mask comes out as int64; interpolation makes it float",
+    ),
 }
 """Laws that only a runner can judge."""
 
@@ -105,9 +142,40 @@ def law_kind(name: str) -> str:
 
 
 def law_names(only: str = "*") -> list[str]:
-    """Every law whose name matches the glob, the runner's own first."""
-    own = [name for name in RUNNER_LAWS if fnmatch.fnmatchcase(name, only)]
-    return own + [law.name for law in laws(only=only)]
+    """Every law of an executor whose name matches the glob, the runner's own first."""
+    return applicable_laws("executor", only)
+
+
+def applicable_laws(kind: TargetKind, only: str = "*") -> list[str]:
+    """The laws by which a target of that kind is judged and whose names match the glob, in order.
+
+    Args:
+        kind: ``"executor"``, or what a callable does.
+        only: the glob.
+    """
+    if kind == "executor":
+        own, kinds, several = (COMPLETES,), ("sample", "padded", "paste", "metamorphic"), None
+    elif kind == "paste":
+        own, kinds = (COMPLETES, ROWS_ALIGNED, DTYPE_KEPT), ("sample", "paste", "metamorphic", "provenance")
+        several = (*_SEVERAL_RUNS, "metamorphic.empty_source_is_identity")
+    else:
+        own, kinds = (COMPLETES, ROWS_ALIGNED, DTYPE_KEPT), ("sample", "metamorphic", kind)
+        several = _SEVERAL_RUNS
+    names = [name for name in own if fnmatch.fnmatchcase(name, only)]
+    for law in laws(only=only):
+        if law.kind in kinds and (law.kind != "metamorphic" or several is None or law.name in several):
+            names.append(law.name)
+    return names
+
+
+def every_law() -> list[str]:
+    """Every law there is, the runner's own first."""
+    return [*RUNNER_LAWS, *(law.name for law in laws())]
+
+
+def kind_of(target: Target) -> TargetKind:
+    """``"executor"``, or what a callable does."""
+    return "executor" if isinstance(target, Executor) else target.kind
 
 
 def judge(
@@ -137,11 +205,11 @@ def judge(
             _judge_augmentation(target, example, schema, only, judgement, clock)
     except TargetFailedError as failure:
         clock.lap("target")
-        judgement.add(_completes(only, str(failure)))
+        judgement.add(_of_runner(only, failure.law, str(failure)))
         return judgement
     if isinstance(target, Augmentation) and example.target.batch_size == 0:
         return judgement  # there was nothing to call it with
-    judgement.add(_completes(only, None))
+    judgement.add(_of_runner(only, COMPLETES, None))
     if metamorphic and example.target.batch_size:
         _judge_metamorphic(target, example, only, judgement)
         clock.lap("metamorphic")
@@ -204,30 +272,68 @@ def _judge_augmentation(
     if example.target.batch_size == 0:
         return
     one = example.alone(0)
-    after, audit = target.run(*pair_of(one), example.seed, example.config)
+    returned = target.run(*pair_of(one), example.seed, example.config)
+    after = returned.sample
     clock.lap("target")
     before, donor = pair_of(one)
     judgement.after.append(after)
-    judgement.slots.append(_slots(before, after))
-    judgement.unions.append(_union(before, after, audit))
-    if _any("paste", only):
-        judgement.add(check_paste(before, after, audit, source=donor, schema=schema, only=only))
+    pastes = target.kind == "paste"
+    judgement.slots.append(_slots(before, after) if pastes else list(range(len(after))))
+    judgement.unions.append(_union(before, after, returned.audit))
+    judgement.add(_of_result(only, before, returned))
+    others = donor if target.takes_donor else None
+    if pastes and _any("paste", only):
+        judgement.add(check_paste(before, after, returned.audit, source=donor, schema=schema, only=only))
         clock.lap("paste")
     if _any("sample", only):
-        judgement.add(check_sample(after, schema, before=before, source=donor, only=only))
+        # What moves pixels leaves none where it was: nothing of the input excuses its output.
+        judgement.add(
+            check_sample(after, schema, before=before, source=donor, only=only)
+            if pastes
+            else check_sample(after, schema, only=only)
+        )
         clock.lap("sample")
+    if target.kind == "photometric":
+        if _any("photometric", only):
+            reason = "not looked for: colours change"
+            judgement.add(
+                check_transform(
+                    "photometric", before, after, donor=others, trace=reason, schema=schema, only=only
+                )
+            )
+            clock.lap("photometric")
+        return
+    kind = "provenance" if pastes else "geometric"
+    if not _any(kind, only):
+        return
+
+    def rerun(sample: DenseSample, other: DenseSample) -> DenseSample:
+        return target.run(sample, other, example.seed, example.config).sample
+
+    trace = traced(rerun, before, donor, after)
+    judgement.add(
+        check_provenance(before, after, donor=donor, trace=trace, schema=schema, only=only)
+        if pastes
+        else check_transform("geometric", before, after, donor=others, trace=trace, schema=schema, only=only)
+    )
+    clock.lap(kind)
 
 
 def _judge_metamorphic(target: Target, example: Example, only: str, judgement: Judgement) -> None:
-    matching = laws("metamorphic", only)
+    asked = set(applicable_laws(kind_of(target), only))
+    matching = [law for law in laws("metamorphic", only) if law.name in asked]
     if not matching:
         return
     case = metamorphic_case(target, example)
     try:
-        judgement.add(check_metamorphic(case, only=only))
+        if isinstance(target, Executor):
+            judgement.add(check_metamorphic(case, only=only))
+        else:
+            for law in matching:
+                judgement.add(check_metamorphic(case, only=law.name))
     except _Stopped as stopped:
         # One of the laws' own variations broke the target: judge them one by one.
-        judgement.add(_completes(only, stopped.reason))
+        judgement.add(_of_runner(only, COMPLETES, stopped.reason))
         judgement.culprit = stopped.example
         for law in matching:
             with suppress(_Stopped):
@@ -265,7 +371,7 @@ def metamorphic_case(target: Target, example: Example) -> MetamorphicCase:
 
     def augment(sample: DenseSample, donor: DenseSample, seed: int) -> DenseSample:
         try:
-            return target.run(sample, donor, seed, example.config)[0]
+            return target.run(sample, donor, seed, example.config).sample
         except TargetFailedError as failure:
             views = _one_slot_each(sample), _one_slot_each(donor)
             culprit = replace(one, target=views[0], source=views[1], seed=seed, pair=None)
@@ -303,12 +409,21 @@ class _Clock:
         self._last = now
 
 
-def _completes(only: str, failure: str | None) -> list[InvariantReport]:
-    if not fnmatch.fnmatchcase(COMPLETES, only):
+def _of_runner(only: str, law: str, failure: str | None) -> list[InvariantReport]:
+    if not fnmatch.fnmatchcase(law, only):
         return []
     if failure is None:
-        return [InvariantReport(COMPLETES, "held")]
-    return [InvariantReport(COMPLETES, "violated", failure, count=1)]
+        return [InvariantReport(law, "held")]
+    return [InvariantReport(law, "violated", failure, count=1)]
+
+
+def _of_result(only: str, before: DenseSample, returned: Returned) -> list[InvariantReport]:
+    """The verdicts of the runner's own laws on a result."""
+    said = {complaint.law: complaint.message for complaint in returned.complaints}
+    was, now = (str(s.image.dtype).removeprefix("torch.") for s in (before, returned.sample))
+    if now != was:
+        said.setdefault(DTYPE_KEPT, f"image: {now}, expected {was} as before")
+    return [report for law in (ROWS_ALIGNED, DTYPE_KEPT) for report in _of_runner(only, law, said.get(law))]
 
 
 def _one_slot_each(sample: DenseSample) -> PaddedBatchedDenseSample:

@@ -13,43 +13,48 @@ _LARGE = 96  # a canvas beyond this hides a few pixels
 
 
 def violation_strip(minimal: MinimalCase) -> Image.Image:
-    """Before, donor, after and the offending pixels of a minimal case, side by side."""
+    """Before, donor (if any), after and the offending pixels of a minimal case, side by side."""
     mask = _offending(minimal)
-    samples = [minimal.before, minimal.donor] + ([] if minimal.after is None else [minimal.after])
-    shown_on = samples[-1] if minimal.after is not None else minimal.before
-    if mask is not None and max(shown_on.canvas_size) > _LARGE:
+    named = [
+        ("before" if minimal.donor is None else "before (target)", minimal.before),
+        ("donor", minimal.donor),
+        ("after", minimal.after),
+    ]
+    shown = {title: sample for title, sample in named if sample is not None}
+    shown_on = minimal.before if minimal.after is None else minimal.after
+    one_canvas = shown_on.canvas_size == minimal.before.canvas_size
+    if mask is not None and one_canvas and max(shown_on.canvas_size) > _LARGE:
         window = window_around(mask, margin=12, smallest=48)
         small = (window[2] - window[0]) * (window[3] - window[1]) * 4 < mask.numel()
         if small:  # the donor stays whole: its window would be another one
             y0, x0, y1, x1 = window
             mask = mask[y0:y1, x0:x1]
-            samples = [s if n == 1 else crop_around(s, window) for n, s in enumerate(samples)]
-            shown_on = samples[-1]
-            titles = (f"before, x {x0}-{x1}, y {y0}-{y1}", "donor", "after, same window")
-            return _strip(samples, titles, shown_on, mask, minimal)
-    return _strip(samples, ("before (target)", "donor", "after"), shown_on, mask, minimal)
+            cut = {
+                title if title == "donor" else f"{title}, x {x0}-{x1}, y {y0}-{y1}": (
+                    sample if title == "donor" else crop_around(sample, window)
+                )
+                for title, sample in shown.items()
+            }
+            return _strip(cut, list(cut.values())[-1], mask, minimal)
+    return _strip(shown, shown_on, mask, minimal)
 
 
 def exhibit_strip(exhibit: Exhibit) -> Image.Image:
-    """Before, donor, after and the paste union of an example that went well."""
-    pixels = int(exhibit.union.sum())
-    columns = [
-        Column("before (target)", exhibit.before),
-        Column("donor", exhibit.donor),
-        Column("after", exhibit.after),
-        Column("paste union", exhibit.after, exhibit.union, f"{pixels} px show the donor"),
-    ]
+    """Before, donor, after and the paste union of an example that went well, as far as there are such."""
+    columns = [Column("before" if exhibit.donor is None else "before (target)", exhibit.before)]
+    if exhibit.donor is not None:
+        columns.append(Column("donor", exhibit.donor))
+    columns.append(Column("after", exhibit.after))
+    if exhibit.union is not None:
+        note = f"{int(exhibit.union.sum())} px show the donor"
+        columns.append(Column("paste union", exhibit.after, exhibit.union, note))
     return draw_strip(columns, ignore_index=exhibit.example.config.ignore_index)
 
 
 def _strip(
-    samples: list[DenseSample],
-    titles: tuple[str, ...],
-    shown_on: DenseSample,
-    mask: torch.Tensor | None,
-    minimal: MinimalCase,
+    shown: dict[str, DenseSample], shown_on: DenseSample, mask: torch.Tensor | None, minimal: MinimalCase
 ) -> Image.Image:
-    columns = [Column(title, sample) for title, sample in zip(titles, samples, strict=False)]
+    columns = [Column(title, sample) for title, sample in shown.items()]
     # A cut-out sample has lost rows, so that they are no longer known by their numbers.
     rows = minimal.rows if shown_on is minimal.after and minimal.report.mask is None else ()
     columns.append(Column("offending pixels", shown_on, mask, _note(minimal), rows))

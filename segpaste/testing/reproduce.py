@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from segpaste.testing.examples import Example
-from segpaste.testing.judge import COMPLETES, law_kind
+from segpaste.testing.judge import COMPLETES, RUNNER_LAWS, law_kind
 from segpaste.testing.literals import UNPACKED, config_code, plan_code, sample_code, schema_code
 from segpaste.testing.targets import Augmentation, Executor, Target, pair_of
 from segpaste.types import PanopticSchema
@@ -22,6 +22,9 @@ _TYPES = (
     "PanopticSchemaSpec",
     "PastePlan",
 )
+
+_JUDGED = frozenset(RUNNER_LAWS) - {COMPLETES}
+"""Laws that only the runner can judge."""
 
 
 def reproduction(
@@ -51,6 +54,13 @@ def reproduction(
     """
     if isinstance(target, Executor):
         body = _executor_body(target, example, law, sample, schema, loaders or {}, device)
+    elif (
+        target.kind != "paste"
+        or target.accepts is not None
+        or law in _JUDGED
+        or law_kind(law) == "provenance"
+    ):
+        body = _judged_body(target, example, law, schema, loaders or {}, device)
     else:
         body = _augmentation_body(target, example, law, schema, loaders or {}, device)
     imports = _imports(body)
@@ -169,6 +179,35 @@ def _augmentation_body(
     return _end(lines)
 
 
+def _judged_body(
+    target: Augmentation,
+    example: Example,
+    law: str,
+    schema: PanopticSchema | None,
+    loaders: Mapping[str, str],
+    device: str,
+) -> str:
+    """For what takes more than one call: an adapter's conversions, a provenance image."""
+    lines = [f'target = resolve_target({target.spec!r}, kind="{target.kind}")']
+    if target.spec is None:
+        lines = [
+            "# `aug` is what was given to check_augmentation",
+            f'target = resolve_target(aug, kind="{target.kind}")',
+        ]
+    if example.pair is not None:
+        lines += [
+            line.replace("target = ", "sample = ", 1) for line in _real_input(example, loaders, batched=False)
+        ]
+    else:
+        before, donor = pair_of(example.alone(0))
+        lines += [f"sample = {sample_code(before)}", f"donor = {sample_code(donor)}"]
+        lines.append(f"config = {config_code(example.config)}")
+    lines.append(f"schema = {schema_code(schema)}" if schema is not None else "schema = config.schema_spec")
+    lines.append(f'example = example_of_pair(sample, donor, {example.seed}, config).to("{device}")')
+    lines.append(f'reports = judge(target, example, only="{law}", schema=schema).reports.values()')
+    return _end(lines)
+
+
 def _moved(names: tuple[str, ...], device: str) -> list[str]:
     if device == "cpu":
         return []
@@ -254,6 +293,13 @@ def _imports(body: str) -> str:
             lines.append(f"from segpaste.integrations import {name}")
     if "draw_plan(" in body:
         lines.append("from segpaste.paste import draw_plan")
+    for name, home in (
+        ("example_of_pair", "examples"),
+        ("judge", "judge"),
+        ("resolve_target", "targets"),
+    ):
+        if f"{name}(" in body:
+            lines.append(f"from segpaste.testing.{home} import {name}")
     types = [n for n in _TYPES if re.search(rf"\b{n}\b", body)]
     if types:
         lines.append(f"from segpaste.types import {', '.join(types)}")

@@ -13,9 +13,20 @@ KIND_TITLES = {
     "padded": "padded laws: one padded batch alone",
     "paste": "paste laws: before, after and audit",
     "metamorphic": "metamorphic laws: several runs",
+    "geometric": "geometric laws: labels move with the image",
+    "photometric": "photometric laws: labels stay as they are",
+    "provenance": "provenance laws: what every pixel shows",
 }
 
-_STATUSES: tuple[Status, ...] = ("passed", "failed", "not exercised", "not decidable", "not applicable")
+_STATUSES: tuple[Status, ...] = (
+    "passed",
+    "failed",
+    "expected",
+    "unexpectedly passed",
+    "not exercised",
+    "not decidable",
+    "not applicable",
+)
 
 
 def grouped(report: TargetReport) -> list[tuple[str, list[Result]]]:
@@ -27,16 +38,16 @@ def grouped(report: TargetReport) -> list[tuple[str, list[Result]]]:
 def verdict(report: TargetReport) -> str:
     """How many laws passed, failed and so on."""
     counts = [(report.count(status), status) for status in _STATUSES]
-    named = [f"{n} {status}" for n, status in counts if n or status in ("passed", "failed")]
+    said = {"expected": "failed as expected"}
+    named = [f"{n} {said.get(status, status)}" for n, status in counts if n or status in ("passed", "failed")]
     return f"{report.target}: {', '.join(named)} of {len(report.results)} laws in {report.seconds:.0f} s"
 
 
 def examples_line(report: TargetReport) -> str:
-    """How many examples were tried, and in how many anything was pasted."""
-    parts = [
-        f"{g.group}: {g.examples} examples, {g.pasted} with a non-empty paste union" for g in report.groups
-    ]
-    return "; ".join(parts)
+    """How many examples were tried, and in how many anything was pasted or changed."""
+    pastes = report.kind in ("executor", "paste")
+    what = "with a non-empty paste union" if pastes else "in which the image changed"
+    return "; ".join(f"{g.group}: {g.examples} examples, {g.pasted} {what}" for g in report.groups)
 
 
 def warnings(report: TargetReport) -> list[str]:
@@ -57,10 +68,18 @@ def pasted_total(report: TargetReport) -> tuple[int, int]:
 
 
 def replay_line(result: Result, report: RunReport) -> str:
-    """The command that finds this violation again, under its replay id."""
+    """The command that runs this violation again, under its replay id.
+
+    Where its input is stored, that input; where it could not be, the run that found it.
+    """
+    if result.minimal is not None and result.minimal.stored is not None:
+        return f"replay {result.replay_id}: segpaste replay {result.replay_id}"
     header = report.header
     command = ["segpaste", "verify", result.target, "--only", result.law, "--seed", str(header.seed)]
     command += ["--examples", str(header.examples)]
+    kinds = {target.target: target.kind for target in report.targets}
+    if kinds.get(result.target) in ("geometric", "photometric"):
+        command += ["--kind", kinds[result.target]]
     if len(header.modalities) < 16:
         command += ["--modalities", ",".join(header.modalities)]
     for folder in header.folders:

@@ -10,12 +10,22 @@ import sysconfig
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import torch
 
+from segpaste.testing.adapters import adapt
+from segpaste.testing.adapters.base import (
+    Accepts,
+    Adapted,
+    Adapter,
+    AugmentationKind,
+    Complaint,
+    UnreadableResultError,
+)
 from segpaste.testing.examples import Example, ragged
 from segpaste.testing.executors import EXECUTORS, unavailable
+from segpaste.testing.specs import SpecError, imported, is_call
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -41,7 +51,23 @@ class TargetNotFoundError(ValueError):
 
 
 class TargetFailedError(Exception):
-    """The target raised, or returned something that is no result, for a legal input."""
+    """The target raised, or returned something that is no result, for a legal input.
+
+    Attributes:
+        law: the runner's law that is broken by it.
+    """
+
+    def __init__(self, message: str, law: str = "target.completes") -> None:
+        self.law = law
+        super().__init__(message)
+
+
+class Returned(NamedTuple):
+    """What an augmentation returned: a sample, an audit if it gives one, an adapter's complaints."""
+
+    sample: DenseSample
+    audit: BatchAuditPacket | None
+    complaints: tuple[Complaint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,33 +117,50 @@ class Executor:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A callable ``(target, donor, seed) -> DenseSample`` or ``-> (DenseSample, audit)``.
+    """A callable that returns a sample, or a sample and an audit.
 
     Attributes:
         name: what reports call it.
-        function: the callable.
+        function: the callable, an adapter perhaps.
         takes_config: whether it has a parameter ``config``, and is given the example's.
         imported_by: the Python line that imports it as ``aug``; None where there is none.
+        kind: ``"paste"``, ``"geometric"`` or ``"photometric"``.
+        takes_donor: whether it is called ``(target, donor, seed)`` and not ``(target, seed)``.
+        accepts: what it can be given; None is whatever a paste can be given.
+        spec: the specification it was made from, with which it can be made again.
     """
 
     name: str
     function: Augment
     takes_config: bool
     imported_by: str | None
+    kind: AugmentationKind = "paste"
+    takes_donor: bool = True
+    accepts: Accepts | None = None
+    spec: str | None = None
+
+    def prepare(self, sample: DenseSample) -> DenseSample:
+        """What of a drawn sample the augmentation's library can represent: all of it, as a rule."""
+        return self.function.prepare(sample) if isinstance(self.function, Adapter) else sample
 
     def run(
         self, target: DenseSample, donor: DenseSample, seed: int, config: BatchCopyPasteConfig
-    ) -> tuple[DenseSample, BatchAuditPacket | None]:
+    ) -> Returned:
         """Call it on the samples given.
 
         Raises:
             TargetFailedError: whatever it raised, or what it returned instead of a sample.
         """
         options = {"config": config} if self.takes_config else {}
+        arguments = (target, donor, seed) if self.takes_donor else (target, seed)
         try:
-            result = self.function(target, donor, seed, **options)
+            result = self.function(*arguments, **options)
+        except UnreadableResultError as error:
+            raise TargetFailedError(error.complaint.message, error.complaint.law) from error
         except (Exception, SystemExit) as error:
             raise TargetFailedError(last_line(error)) from error
+        if isinstance(result, Adapted):
+            return Returned(result.sample, None, result.complaints)
         after, audit = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         if not isinstance(after, DenseSample) or not isinstance(audit, BatchAuditPacket | None):
             raise TargetFailedError(
@@ -125,7 +168,7 @@ class Augmentation:
             )
         if audit is not None and audit.batch_size != 1:
             raise TargetFailedError(f"returned an audit of {audit.batch_size} samples, expected B = 1")
-        return after, audit
+        return Returned(after, audit)
 
 
 Target = Executor | Augmentation
@@ -141,22 +184,32 @@ def default_targets() -> list[str]:
     return [name for name, builtin in EXECUTORS.items() if builtin.by_default]
 
 
-def resolve_target(spec: str | Augment | Target, device: str = "cpu") -> Target:
-    """A target from a built-in executor's name, ``module:attribute``, or a callable.
+def resolve_target(
+    spec: str | Augment | Target, device: str = "cpu", kind: AugmentationKind | None = None
+) -> Target:
+    """A target from a built-in executor's name, a specification, or a callable.
 
-    A class is instantiated without arguments. The current directory is importable.
+    A specification is ``module:attribute`` or ``module:Call(argument=1)``
+    (:func:`~segpaste.testing.specs.imported`). A class is instantiated without arguments. An
+    object of a library that has an adapter is put into it, with the adapter's defaults.
 
     Args:
         spec: what is to be verified.
         device: ``"cpu"`` or ``"cuda"``, where it is going to run.
+        kind: what the augmentation does; as its adapter says by default, else ``"paste"``.
 
     Raises:
         TargetNotFoundError: in one line, saying what is wrong and what would be valid.
     """
+    if kind is not None and kind not in get_args(AugmentationKind):
+        kinds = ", ".join(repr(one) for one in get_args(AugmentationKind))
+        raise TargetNotFoundError(f"kind: got {kind!r}, expected one of {kinds}")
     if isinstance(spec, Executor | Augmentation):
         return spec
     if isinstance(spec, str) and spec in EXECUTORS:
         reason = unavailable(spec, device)
+        if reason is None and kind not in (None, "paste"):
+            reason = f"kind: got {kind!r} for target {spec}, expected 'paste'"
         if reason is not None:
             raise TargetNotFoundError(reason)
         module, _, attribute = EXECUTORS[spec].function.partition(":")
@@ -164,12 +217,22 @@ def resolve_target(spec: str | Augment | Target, device: str = "cpu") -> Target:
         line = f"from {module} import {attribute} as apply"
         return Executor(spec, function, line, EXECUTORS[spec].exception)
     if isinstance(spec, str):
-        return _augmentation(_imported(spec), spec, _import_line(spec))
+        module, _, attribute = spec.partition(":")
+        if not module or not attribute:
+            raise TargetNotFoundError(
+                f"target: got {spec!r}, expected module:attribute or one of {', '.join(builtin_targets())}"
+            )
+        try:
+            value = imported(spec, last_line)
+        except SpecError as error:
+            raise TargetNotFoundError(str(error)) from None
+        line = None if is_call(spec) else _import_line(spec)
+        return _augmentation(value, spec, line, kind, spec)
     if not callable(spec):
         raise TargetNotFoundError(
             f"target: got {type(spec).__name__}, expected a callable or one of {builtin_targets()}"
         )
-    return _augmentation(spec, _name_of(spec), _line_of(spec))
+    return _augmentation(spec, None, _line_of(spec), kind, _spec_of(spec))
 
 
 def last_line(error: BaseException) -> str:
@@ -218,37 +281,57 @@ def _lies_in(file: str, folders: tuple[str, ...]) -> bool:
     return any(os.path.abspath(file).startswith(folder + os.sep) for folder in folders)
 
 
-def _imported(spec: str) -> Any:
-    module_name, colon, path = spec.partition(":")
-    if not colon or not module_name or not path:
-        raise TargetNotFoundError(
-            f"target: got {spec!r}, expected module:attribute or one of {', '.join(builtin_targets())}"
-        )
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        value: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise TargetNotFoundError(f"target {spec}: cannot import {module_name}: {last_line(error)}") from None
-    for name in path.split("."):
-        if not hasattr(value, name):
-            raise TargetNotFoundError(f"target {spec}: {value.__name__} has no attribute {name!r}")
-        value = getattr(value, name)
-    return value
-
-
-def _augmentation(value: Any, name: str, imported_by: str | None) -> Augmentation:
+def _augmentation(
+    value: Any, name: str | None, imported_by: str | None, kind: AugmentationKind | None, spec: str | None
+) -> Augmentation:
+    called = name or _name_of(value)
     if inspect.isclass(value):
         try:
             value = value()
         except (Exception, SystemExit) as error:
             raise TargetNotFoundError(
-                f"target {name}: cannot make one without arguments: {last_line(error)}"
+                f"target {called}: cannot make one without arguments: {last_line(error)}"
             ) from None
         imported_by = None if imported_by is None else f"{imported_by}\n\naug = aug()"
+    try:
+        adapter = adapt(value, kind=kind)
+    except (ValueError, ImportError) as error:
+        raise TargetNotFoundError(f"target {called}: {' '.join(str(error).split())}") from None
+    if adapter is not None:
+        if kind not in (None, adapter.kind):
+            raise TargetNotFoundError(f"kind: got {kind!r} for an adapter made as {adapter.kind!r}")
+        return Augmentation(
+            name or adapter.name, adapter, False, None, adapter.kind, True, adapter.accepts, spec
+        )
     if not callable(value):
-        raise TargetNotFoundError(f"target {name}: got {type(value).__name__}, expected a callable")
-    return Augmentation(name, value, _takes_config(value), imported_by)
+        raise TargetNotFoundError(f"target {called}: got {type(value).__name__}, expected a callable")
+    chosen = kind or "paste"
+    takes_donor = chosen == "paste" or _takes_donor(value, called, chosen)
+    accepts = None if chosen == "paste" else Accepts()
+    return Augmentation(called, value, _takes_config(value), imported_by, chosen, takes_donor, accepts, spec)
+
+
+def _takes_donor(function: Augment, name: str, kind: str) -> bool:
+    """Whether a callable that moves pixels or changes colours wants a second sample."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    places = [
+        p
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        and p.name != "config"
+        and (p.default is p.empty or p.name in ("donor", "seed"))
+    ]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return False
+    if len(places) not in (2, 3):
+        raise TargetNotFoundError(
+            f"target {name}: takes {len(places)} arguments, expected (sample, seed) or "
+            f"(sample, donor, seed) for kind {kind!r}"
+        )
+    return len(places) == 3
 
 
 def _takes_config(function: Augment) -> bool:
@@ -275,6 +358,12 @@ def _line_of(function: Any) -> str | None:
     if getattr(sys.modules.get(module), name, None) is not function or module == "__main__":
         return None
     return f"from {module} import {name} as aug"
+
+
+def _spec_of(function: Any) -> str | None:
+    """``module:name``, where the callable can be found again under its own name."""
+    line = _line_of(function)
+    return None if line is None else f"{function.__module__}:{function.__qualname__}"
 
 
 def _name_of(function: Any) -> str:

@@ -24,6 +24,8 @@ _LINE_EVERY_SECONDS = 5.0
 _COLOURS = {
     "passed": "green",
     "failed": "bold red",
+    "expected": "green",
+    "unexpectedly passed": "bold red",
     "not exercised": "yellow",
     "not decidable": "yellow",
     "not applicable": "dim",
@@ -169,11 +171,12 @@ def header_lines(header: RunHeader) -> list[str]:
 def table_lines(target: TargetReport) -> list[str]:
     """The table of one target as plain text of at most 100 columns."""
     lines = []
+    status = max(15, *(len(result.status) for result in target.results)) if target.results else 15
     for title, results in grouped(target):
-        lines += [title, f"  {'law':<52} {'status':<15} {'exercised / tried':>17} {'ex/s':>7}"]
+        lines += [title, f"  {'law':<52} {'status':<{status}} {'exercised / tried':>17} {'ex/s':>7}"]
         for result in results:
             counts = f"{result.exercised} / {result.tried}"
-            lines.append(f"  {result.law:<52} {result.status:<15} {counts:>17} {rate(result):>7}")
+            lines.append(f"  {result.law:<52} {result.status:<{status}} {counts:>17} {rate(result):>7}")
     return lines
 
 
@@ -182,9 +185,12 @@ def closing_lines(target: TargetReport, report: RunReport) -> list[str]:
     lines: list[str] = []
     for result in target.failed:
         lines += _failure_lines(result, report)
-    for status in ("not exercised", "not decidable"):
+    for result in target.stale:
+        lines += textwrap.wrap(f"[{result.law}] {result.reason}", _WIDTH, subsequent_indent="  ")
+    for status in ("expected", "not exercised", "not decidable"):
         reasons = [r for r in target.results if r.status == status and r.reason]
-        lines += [f"{status}: {r.law}: {r.reason}" for r in reasons]
+        said = "failed as expected" if status == "expected" else status
+        lines += [f"{said}: {r.law}: {r.reason}" for r in reasons]
     return [*lines, examples_line(target), *warnings(target), verdict(target)]
 
 

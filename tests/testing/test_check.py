@@ -183,7 +183,7 @@ def test_raising_lists_every_violated_law_once() -> None:
     assert isinstance(error, InvariantViolation)
     assert isinstance(error, AssertionError)
     assert [r.law for r in error.results] == [COMPLETES]
-    assert "1 laws violated by tests.testing.augmentations:raises_with_rows" in str(error)
+    assert "1 law violated by tests.testing.augmentations:raises_with_rows" in str(error)
     assert "minimal example" in str(error)
 
 

@@ -19,7 +19,7 @@ import segpaste.integrations
 from segpaste.cli import main
 from segpaste.cli.laws import law_entries
 from segpaste.integrations import DataError
-from segpaste.testing.judge import COMPLETES, law_names
+from segpaste.testing.judge import COMPLETES, applicable_laws, every_law, law_names
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = ["--examples", "3", "--modalities", "instance+semantic"]
@@ -90,10 +90,10 @@ def test_violations_exit_with_1_and_name_law_and_replay(capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     assert code == 1
     assert "[target.completes] raised IndexError" in out
-    line = re.search(r"replay ([0-9a-f]{8}): segpaste (verify .*)", out)
+    line = re.search(r"replay ([0-9a-f]{8}): segpaste (replay .*)", out)
     assert line
     assert main(line.group(2).split()) == 1
-    assert f"replay {line.group(1)}: " in capsys.readouterr().out
+    assert "still failing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -289,13 +289,14 @@ def test_json_says_it_all(tmp_path: Path) -> None:
     assert report["device"] == "cpu"
     assert {"segpaste", "torch", "python", "hypothesis"} <= set(report["versions"])
     (target,) = report["targets"]
-    assert [law["law"] for law in target["laws"]] == law_names()
+    assert [law["law"] for law in target["laws"]] == applicable_laws("paste")
     by_name = {law["law"]: law for law in target["laws"]}
     failed = by_name[COMPLETES]
     assert failed["status"] == "failed"
     assert re.fullmatch(r"[0-9a-f]{8}", failed["replay_id"])
     assert failed["first_violation"].startswith("[target.completes] raised IndexError")
-    assert failed["replay"].startswith(f"segpaste verify {WRONG} --only target.completes --seed 0")
+    assert failed["replay"] == f"segpaste replay {failed['replay_id']}"
+    assert Path(failed["stored"]).name == f"{failed['replay_id']}.safetensors"
     assert "import raises_with_rows as aug" in failed["minimal"]["code"]
     held = by_name["sample.shapes_agree"]
     assert (held["status"], held["replay_id"], held["minimal"]) == ("passed", None, None)
@@ -307,7 +308,7 @@ def test_json_says_it_all(tmp_path: Path) -> None:
 def test_laws_are_listed_with_everything_known_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["laws", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert {law["law"] for law in listed} == set(law_names())
+    assert [law["law"] for law in listed] == every_law()
     assert all(law["statement"] and law["caught"] for law in listed)
     assert main(["laws", "--only", "normals.*"]) == 0
     out = capsys.readouterr().out

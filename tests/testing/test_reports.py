@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from segpaste.testing import RunOptions, RunReport, resolve_target, run
 from segpaste.testing.files import write_whole
 from segpaste.testing.html_report import HtmlReporter, html_page
-from segpaste.testing.judge import law_names
+from segpaste.testing.judge import applicable_laws, every_law, law_names
 from segpaste.testing.summary import examples_line, replay_line, verdict
 from segpaste.testing.terminal import PlainReporter, RichReporter, terminal_reporter
 from segpaste.types import DenseSample, Modality
@@ -67,7 +68,9 @@ def test_the_page_refers_to_nothing_outside_itself(report: RunReport) -> None:
 
 def test_the_page_has_table_violation_picture_code_and_gallery(report: RunReport) -> None:
     text = html_page(report)
-    assert all(text.count(f"<code>{name}</code>") == 2 for name in law_names())
+    for law in every_law():
+        shown = (law in law_names()) + (law in applicable_laws("paste"))
+        assert text.count(f"<code>{law}</code>") == shown, law
     (failed,) = [r for r in report.targets[1].failed if r.law == "instance.bbox_recomputed_from_mask"]
     assert f'id="{failed.replay_id}"' in text
     assert f'href="#{failed.replay_id}"' in text
@@ -128,8 +131,10 @@ def test_sentences_of_the_summary(report: RunReport) -> None:
     assert re.fullmatch(r"drawn: 30 examples, \d+ with a non-empty paste union", examples_line(wrong))
     assert verdict(report.targets[0]).startswith("reference: ")
     assert " 0 failed" in verdict(report.targets[0])
-    line = replay_line(wrong.failed[0], report)
-    assert line.startswith(
-        f"replay {wrong.failed[0].replay_id}: segpaste verify tests.faults_five:stale_boxes"
-    )
+    failed = wrong.failed[0]
+    assert replay_line(failed, report) == f"replay {failed.replay_id}: segpaste replay {failed.replay_id}"
+    assert failed.minimal is not None
+    not_stored = replace(failed, minimal=replace(failed.minimal, stored=None))
+    line = replay_line(not_stored, report)
+    assert line.startswith(f"replay {failed.replay_id}: segpaste verify tests.faults_five:stale_boxes")
     assert "--seed 0 --examples 30 --modalities instance+semantic" in line

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segpaste.testing.adapters.albumentations import AlbumentationsTransform
-    from segpaste.testing.adapters.base import Accepts, Adapted, Adapter, Complaint, UnreadableResultError
+    from segpaste.testing.adapters.base import (
+        Accepts,
+        Adapted,
+        Adapter,
+        AugmentationKind,
+        Complaint,
+        UnreadableResultError,
+    )
     from segpaste.testing.adapters.kornia import KorniaAugmentation
     from segpaste.testing.adapters.mmdetection import MMDetectionTransform
     from segpaste.testing.adapters.torchvision import TorchvisionTransform
@@ -54,7 +61,7 @@ _BY_PACKAGE = {
 }
 
 
-def adapt(augmentation: Any) -> Adapter | None:
+def adapt(augmentation: Any, *, kind: AugmentationKind | None = None) -> Adapter | None:
     """The adapter for an augmentation of a library that has one, with its default conventions.
 
     Where the defaults are not yours, make the adapter yourself:
@@ -62,6 +69,7 @@ def adapt(augmentation: Any) -> Adapter | None:
 
     Args:
         augmentation: an instance, such as ``v2.RandomHorizontalFlip(p=1)``.
+        kind: what it does, where the adapter cannot know.
 
     Returns:
         The adapter; the argument itself if it is one; None if no library here made it.
@@ -72,7 +80,7 @@ def adapt(augmentation: Any) -> Adapter | None:
     packages = [kind.__module__.partition(".")[0] for kind in type(augmentation).__mro__]
     for package in packages:
         if package in _BY_PACKAGE:
-            return __getattr__(_BY_PACKAGE[package])(augmentation)
+            return __getattr__(_BY_PACKAGE[package])(augmentation, kind=kind)
     return None
 
 
