@@ -16,7 +16,7 @@ import torch
 
 from segpaste.invariants import InvariantReport
 from segpaste.invariants.registry import LAWS
-from segpaste.testing.examples import Example, ragged
+from segpaste.testing.examples import Example
 from segpaste.testing.files import write_whole
 from segpaste.testing.judge import RUNNER_LAWS, Judgement, judge, law_kind
 from segpaste.testing.results import MinimalCase, Result
@@ -25,6 +25,7 @@ from segpaste.testing.stored import (
     StoredFileError,
     StoredViolation,
     read_violation,
+    shown_pair,
     write_violation,
 )
 from segpaste.testing.targets import Augmentation, Executor, Target, TargetNotFoundError, resolve_target
@@ -64,6 +65,7 @@ class Replayed:
         after: what the target makes of it now; None if nothing.
         file: where the violation is kept.
         stored: all that is kept.
+        rows: the offending rows, as rows of ``after``.
     """
 
     status: ReplayStatus
@@ -226,7 +228,7 @@ def replay(
     file = find(id_or_path, folder)
     stored = read_violation(file)
     device = stored.device if device is None else device
-    before, donor = _shown(stored.example, stored.index)
+    before, donor = shown_pair(stored.example, stored.index)
     done = Replayed(
         "error", stored.law, stored.target, stored.message, "", None, before, donor, None, file, stored
     )
@@ -325,16 +327,6 @@ def _made(folder: Path) -> Path:
     if not ignore.exists():
         write_whole(ignore, "*\n")
     return folder
-
-
-def _shown(example: Example, index: int) -> tuple[DenseSample, DenseSample]:
-    """Target and donor to be drawn; of a batch without samples, a blank canvas."""
-    if example.target.batch_size == 0:
-        images = example.target.images.as_subclass(torch.Tensor)
-        blank = DenseSample(image=images.new_zeros(images.shape[1:]))  # pyright: ignore[reportArgumentType]
-        return blank, blank
-    one = example.alone(index)
-    return ragged(one.target), ragged(one.source)
 
 
 def _laws() -> list[str]:

@@ -178,6 +178,16 @@ def read(path: str | Path) -> DenseSample | StoredViolation:
         raise StoredFileError(f"{path}: {error}") from None
 
 
+def shown_pair(example: Example, index: int) -> tuple[DenseSample, DenseSample]:
+    """Target ``index`` and its donor, to be drawn; of a batch without samples, blank canvases."""
+    if example.target.batch_size == 0:
+        images = example.target.images.as_subclass(torch.Tensor)
+        blank = DenseSample.unchecked(image=images.new_zeros(images.shape[1:]))
+        return blank, blank
+    one = example.alone(index)
+    return ragged(one.target), ragged(one.source)
+
+
 class _WrongError(Exception):
     """What is wrong with a file; the caller knows its name."""
 

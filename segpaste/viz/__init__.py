@@ -1,6 +1,7 @@
 """Pictures of samples, with Pillow alone."""
 
 from segpaste.viz.colours import Colours, checkerboard, depth_colours, normal_colours, nth_colour
+from segpaste.viz.sample_picture import draw_samples
 from segpaste.viz.strips import (
     Column,
     crop_around,
@@ -17,6 +18,7 @@ __all__ = [
     "crop_around",
     "data_uri",
     "depth_colours",
+    "draw_samples",
     "draw_strip",
     "normal_colours",
     "nth_colour",

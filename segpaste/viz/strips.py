@@ -26,7 +26,7 @@ from segpaste.viz.panels import (
     row_names,
 )
 
-_LINE = 15
+LINE = 15
 _PHOTOGRAPH = 64  # a larger canvas is shown once more with nothing drawn over it
 _GAP = 12
 _INK = (25, 25, 25)
@@ -76,9 +76,9 @@ def draw_strip(
     shown = [c.sample for c in columns if c.note is None] or [columns[0].sample]
     longest = max(max(c.sample.canvas_size) for c in columns)
     side = side or (168 if longest <= _PHOTOGRAPH else 300)
-    ids = Colours(row_names(shown) + _values(shown, "panoptic_map", without=0))
-    classes = Colours(_values(shown, "semantic_map", without=ignore_index), pale=True)
-    low, high = _depth_range(shown)
+    ids = Colours(row_names(shown) + values_shown(shown, "panoptic_map", without=0))
+    classes = Colours(values_shown(shown, "semantic_map", without=ignore_index), pale=True)
+    low, high = depth_range(shown)
     grid: list[tuple[str, list[Panel | None]]] = []
 
     def line(title: str, panels: list[Panel | None]) -> None:
@@ -181,7 +181,7 @@ def window_around(mask: torch.Tensor, margin: int, smallest: int) -> tuple[int, 
     return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
 
 
-def _values(samples: Sequence[DenseSample], name: str, without: int) -> list[int]:
+def values_shown(samples: Sequence[DenseSample], name: str, without: int) -> list[int]:
     found: set[int] = set()
     for sample in samples:
         value = getattr(sample, name)
@@ -190,7 +190,7 @@ def _values(samples: Sequence[DenseSample], name: str, without: int) -> list[int
     return sorted(found - {without})
 
 
-def _depth_range(samples: Sequence[DenseSample]) -> tuple[float, float]:
+def depth_range(samples: Sequence[DenseSample]) -> tuple[float, float]:
     parts = []
     for sample in samples:
         if sample.depth is not None and sample.depth_valid is not None:
@@ -202,18 +202,18 @@ def _depth_range(samples: Sequence[DenseSample]) -> tuple[float, float]:
 
 def _lay_out(titles: list[str], grid: list[tuple[str, list[Panel | None]]], caption: str) -> Image.Image:
     widths = [
-        max([_text_width(titles[n], 13)] + [_panel_width(p[n]) for _, p in grid if p[n] is not None])
+        max([text_width(titles[n], 13)] + [panel_width(p[n]) for _, p in grid if p[n] is not None])
         for n in range(len(titles))
     ]
     total = _GAP + sum(w + _GAP for w in widths)
-    lines = _wrapped(caption, total - 2 * _GAP)
+    lines = wrapped(caption, total - 2 * _GAP)
     heights = [
-        _LINE
+        LINE
         + max(p.picture.height for p in panels if p is not None)
-        + _LINE * max(len(p.legend) for p in panels if p is not None)
+        + LINE * max(len(p.legend) for p in panels if p is not None)
         for _, panels in grid
     ]
-    height = _GAP + 18 + sum(h + 8 for h in heights) + (_LINE + 1) * len(lines) + _GAP
+    height = _GAP + 18 + sum(h + 8 for h in heights) + (LINE + 1) * len(lines) + _GAP
     picture = Image.new("RGB", (total, height), (255, 255, 255))
     pen = ImageDraw.Draw(picture)
     x = _GAP
@@ -226,41 +226,41 @@ def _lay_out(titles: list[str], grid: list[tuple[str, list[Panel | None]]], capt
         x = _GAP
         for panel, width in zip(panels, widths, strict=True):
             if panel is not None:
-                picture.paste(panel.picture, (x, y + _LINE))
-                _write_legend(pen, x, y + _LINE + panel.picture.height, panel)
+                picture.paste(panel.picture, (x, y + LINE))
+                write_legend(pen, x, y + LINE + panel.picture.height, panel)
             x += width + _GAP
         y += tall + 8
     for text in lines:
         pen.text((_GAP, y), text, fill=_INK, font=font(12))
-        y += _LINE + 1
+        y += LINE + 1
     return picture
 
 
-def _write_legend(pen: ImageDraw.ImageDraw, x: int, y: int, panel: Panel) -> None:
+def write_legend(pen: ImageDraw.ImageDraw, x: int, y: int, panel: Panel) -> None:
     for n, (colour, text) in enumerate(panel.legend):
-        top = y + n * _LINE
+        top = y + n * LINE
         if colour is not None:
             pen.rectangle([x + 2, top + 2, x + 11, top + 11], fill=colour, outline=(60, 60, 60))
         pen.text((x + 16, top), text, fill=_INK, font=font(11))
 
 
-def _panel_width(panel: Panel | None) -> int:
+def panel_width(panel: Panel | None) -> int:
     if panel is None:
         return 0
-    return max([panel.picture.width] + [18 + _text_width(text, 11) for _, text in panel.legend])
+    return max([panel.picture.width] + [18 + text_width(text, 11) for _, text in panel.legend])
 
 
-def _text_width(text: str, size: int) -> int:
+def text_width(text: str, size: int) -> int:
     return int(font(size).getlength(text)) + 1
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text.splitlines():
         current = ""
         for word in paragraph.split():
             longer = f"{current} {word}".strip()
-            if current and _text_width(longer, 12) > width:
+            if current and text_width(longer, 12) > width:
                 lines.append(current)
                 current = word
             else:
