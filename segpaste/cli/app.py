@@ -239,3 +239,57 @@ def show(
     from segpaste.cli.show import show as show_one
 
     return show_one(file, out=out, index=index, inline=inline)
+
+
+@app.command()
+def replay(
+    violation: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="A replay id, the beginning of one, or a file.")
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="SPEC", help="What to run instead of the target it was found in."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="cpu|cuda", help="Where to run; as before by default.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="DIR", help="Write a page with the picture to DIR.")
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Write it as a regression test, with its input beside it.")
+    ] = False,
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="Where the test is written.")
+    ] = Path("tests/regressions"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a test that is there already.")] = False,
+) -> int:
+    """Run a violation again that `verify` found: still failing (exit code 1), or fixed (0).
+
+    Violations are kept in .segpaste/replays, or in the folder that SEGPASTE_REPLAYS names.
+    """
+    from segpaste.cli.replay import replay_one
+
+    return replay_one(
+        violation, target=target, device=device, html=html, promote=promote, into=into, force=force
+    )
+
+
+@app.command()
+def show(
+    file: Annotated[str, typer.Argument(metavar="ID|FILE", help="A stored sample or violation.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PNG", help="The picture; FILE.png by default.")
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option("--index", metavar="N", help="Which sample of a batch; the one at fault.")
+    ] = None,
+    inline: Annotated[
+        bool | None,
+        typer.Option("--inline/--no-inline", help="Show it in the terminal; where that is known to work."),
+    ] = None,
+) -> int:
+    """Draw a stored sample or violation: image, instances, maps, depth, normals and boxes."""
+    from segpaste.cli.show import show as show_one
+
+    return show_one(file, out=out, index=index, inline=inline)
