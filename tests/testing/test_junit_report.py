@@ -13,6 +13,7 @@ from segpaste.testing import RunOptions, RunReport, resolve_target, run
 from segpaste.testing.events import RunFinished
 from segpaste.testing.junit_report import JunitReporter, junit_xml
 from segpaste.testing.results import Result
+from segpaste.testing.summary import replay_line
 from segpaste.types import DenseSample, Modality
 from tests.faults_five import stale_boxes
 from tests.testing.augmentations import identity
@@ -54,7 +55,8 @@ def test_a_failure_has_its_message_and_the_command_that_replays_it(report: RunRe
     assert failure is not None
     (result,) = [r for r in report.targets[0].failed if r.law == case.get("name")]
     assert failure.get("message") == result.violation
-    assert f"replay {result.replay_id}: segpaste verify tests.faults_five:stale_boxes" in (failure.text or "")
+    assert replay_line(result, report) in (failure.text or "")
+    assert f"replay {result.replay_id}: segpaste " in (failure.text or "")
     assert f"violated on {result.violations} of {result.tried} examples" in (failure.text or "")
 
 
