@@ -106,7 +106,7 @@ def _violation(stored: StoredViolation, index: int | None) -> Image.Image:
     chosen = stored.index if index is None else index
     before, donor = shown_pair(stored.example, chosen)
     of = f" (sample {chosen} of {batch})" if batch > 1 else ""
-    samples = {f"target{of}": before, "donor": donor}
+    samples = {f"target{of}": before, "donor": donor} if stored.takes_donor else {"sample": before}
     caption = "\n".join(
         [
             f"{stored.replay_id}: {stored.message}",

@@ -28,7 +28,7 @@ from segpaste.testing.stored import (
     shown_pair,
     write_violation,
 )
-from segpaste.testing.targets import Augmentation, Executor, Target, TargetNotFoundError, resolve_target
+from segpaste.testing.targets import Executor, Target, TargetNotFoundError, resolve_target
 from segpaste.types import DenseSample, PanopticSchemaSpec
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Replayed:
         was: what the law said when the violation was kept.
         message: what it says now; of an error, why there is no verdict.
         report: the law's report, if there is one.
-        before, donor: the stored input.
+        before: the stored target, the offending one of a batch.
+        donor: what is pasted into it or mixed with it; None where nothing is.
         after: what the target makes of it now; None if nothing.
         file: where the violation is kept.
         stored: all that is kept.
@@ -75,7 +76,7 @@ class Replayed:
     message: str
     report: InvariantReport | None
     before: DenseSample
-    donor: DenseSample
+    donor: DenseSample | None
     after: DenseSample | None
     file: Path
     stored: StoredViolation = field(repr=False)
@@ -93,9 +94,8 @@ class Replayed:
 
         if self.status == "still failing" and self.report is not None:
             return violation_strip(self._minimal(self.report))
-        columns = [Column("before (target)", self.before), Column("donor", self.donor)]
-        if self.after is not None:
-            columns.append(Column("after", self.after))
+        named = [("before (target)", self.before), ("donor", self.donor), ("after", self.after)]
+        columns = [Column(title, sample) for title, sample in named if sample is not None]
         caption = f"{self.law}: {self.status}\n{self.message}"
         return draw_strip(columns, caption=caption, ignore_index=self.stored.ignore_index)
 
@@ -229,6 +229,8 @@ def replay(
     stored = read_violation(file)
     device = stored.device if device is None else device
     before, donor = shown_pair(stored.example, stored.index)
+    if not stored.takes_donor:
+        donor = None
     done = Replayed(
         "error", stored.law, stored.target, stored.message, "", None, before, donor, None, file, stored
     )
@@ -239,9 +241,8 @@ def replay(
     spec = stored.spec if aug is None else aug
     if spec is None:
         return replace(done, message=f"{stored.target} has no name to import it by: say what is to be run")
-    kind = {} if stored.kind == "paste" else {"kind": stored.kind}
     try:
-        target = resolve_target(spec, device, **kind)
+        target = resolve_target(spec, device, stored.kind)
     except TargetNotFoundError as error:
         return replace(done, message=str(error))
     if isinstance(target, Executor) != stored.planned:
@@ -296,22 +297,16 @@ def _violation(
         message=str(minimal.report),
         where=minimal.example.where,
         target=target.name,
-        spec=_spec(target),
-        kind=getattr(target, "kind", "paste"),
+        spec=target.name if isinstance(target, Executor) else target.spec,
+        kind="paste" if isinstance(target, Executor) else target.kind,
+        takes_donor=isinstance(target, Executor) or target.takes_donor,
         planned=planned,
         index=(minimal.report.sample or 0) if planned else 0,
-        example=minimal.example.to("cpu") if device == "cpu" else _on_cpu(minimal.example),
+        example=minimal.example if device == "cpu" else _on_cpu(minimal.example),
         class_table=schema,
         device=device,
         versions=dict(versions),
     )
-
-
-def _spec(target: Target) -> str | None:
-    """What names the target again: without an import line, its name is only a description."""
-    if isinstance(target, Augmentation) and target.imported_by is None:
-        return getattr(target, "spec", None)
-    return target.name
 
 
 def _on_cpu(example: Example) -> Example:

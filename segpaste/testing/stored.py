@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from segpaste.testing.adapters.base import AugmentationKind
 from segpaste.testing.examples import Example, padded, ragged
 from segpaste.testing.files import write_whole
 from segpaste.types import (
@@ -56,6 +57,7 @@ class StoredViolation:
         spec: what names the target on the command line; None for a callable that has no
             name to import it by.
         kind: what the target does: ``paste``, ``geometric`` or ``photometric``.
+        takes_donor: whether the target is given a second sample.
         planned: whether the target is an executor, which takes batches and a plan; others
             take one target, one donor and a seed.
         index: the offending sample of the batch.
@@ -73,7 +75,8 @@ class StoredViolation:
     where: str
     target: str
     spec: str | None
-    kind: str
+    kind: AugmentationKind
+    takes_donor: bool
     planned: bool
     index: int
     example: Example
@@ -211,7 +214,8 @@ class _Violation(BaseModel, extra="forbid"):
     where: str
     target: str
     spec: str | None
-    kind: str
+    kind: AugmentationKind
+    takes_donor: bool
     planned: bool
     index: Annotated[int, Field(ge=0)]
     class_table: PanopticSchemaSpec | None
