@@ -8,9 +8,12 @@ from segpaste.invariants.check import (
     check_metamorphic,
     check_padded,
     check_paste,
+    check_provenance,
     check_sample,
+    check_transform,
 )
 from segpaste.invariants.metamorphic_case import MetamorphicCase
+from segpaste.invariants.provenance import Trace, provenance_pairs, read_trace
 from segpaste.invariants.registry import LAWS, Law, get_law, laws
 from segpaste.invariants.report import InvariantReport, InvariantViolation
 
@@ -21,13 +24,18 @@ __all__ = [
     "InvariantViolation",
     "Law",
     "MetamorphicCase",
+    "Trace",
     "assert_metamorphic",
     "assert_paste",
     "assert_sample",
     "check_metamorphic",
     "check_padded",
     "check_paste",
+    "check_provenance",
     "check_sample",
+    "check_transform",
     "get_law",
     "laws",
+    "provenance_pairs",
+    "read_trace",
 ]

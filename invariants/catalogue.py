@@ -6,10 +6,13 @@ from types import ModuleType
 
 from segpaste.invariants import (
     audit_laws,
+    geometric_laws,
     metamorphic_laws,
     padded_laws,
     paste_pixel_laws,
     paste_row_laws,
+    photometric_laws,
+    provenance_laws,
     sample_laws,
 )
 
@@ -20,5 +23,8 @@ LAW_MODULES: tuple[ModuleType, ...] = (
     paste_pixel_laws,
     audit_laws,
     metamorphic_laws,
+    geometric_laws,
+    photometric_laws,
+    provenance_laws,
 )
 """Where the laws of each kind are written."""

@@ -1,14 +1,17 @@
-"""Judge a sample, a padded batch or a paste by the laws; the assert forms raise."""
+"""Judge a sample, a padded batch, a paste or another augmentation by the laws; the assert forms raise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from segpaste.invariants.metamorphic_case import MetamorphicCase
 from segpaste.invariants.paste_case import PasteCase
+from segpaste.invariants.provenance import Trace
 from segpaste.invariants.registry import Law, laws
 from segpaste.invariants.report import InvariantReport, InvariantViolation
 from segpaste.invariants.sample_case import SampleCase
+from segpaste.invariants.transform_case import TransformCase
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -117,6 +120,73 @@ def check_metamorphic(case: MetamorphicCase, *, only: str = "*") -> list[Invaria
     """
     modalities = case.target.active_modalities()
     return [law.judge(case, modalities) for law in laws("metamorphic", only)]
+
+
+def check_transform(
+    kind: Literal["geometric", "photometric"],
+    before: DenseSample | PaddedBatchedDenseSample,
+    after: DenseSample | PaddedBatchedDenseSample,
+    *,
+    donor: DenseSample | PaddedBatchedDenseSample | None = None,
+    trace: Trace | str,
+    schema: PanopticSchema | None = None,
+    only: str = "*",
+    index: int | None = None,
+) -> list[InvariantReport]:
+    """Judge an augmentation that moves pixels, or one that changes colours, by its kind's laws.
+
+    Args:
+        kind: ``"geometric"`` or ``"photometric"``.
+        before: the sample; B = 1 if padded.
+        after: what came out; B = 1 if padded; its canvas may be another.
+        donor: the second input, if there was one (a mosaic, say).
+        trace: where the output's pixels came from, by
+            :func:`segpaste.invariants.read_trace`; or the reason why that is not known:
+            then laws that need it are not decidable. The photometric laws need none.
+        schema: the class table.
+        only: glob of law names.
+        index: index of the sample in its batch, for the reports.
+
+    Returns:
+        One report per law, ordered by name.
+
+    Raises:
+        ValueError: if ``kind`` is another.
+    """
+    if kind not in ("geometric", "photometric"):
+        raise ValueError(f"kind: got {kind!r}, expected 'geometric' or 'photometric'")
+    case = TransformCase(before, after, donor, trace, schema)
+    modalities = before.active_modalities() & after.active_modalities()
+    return [law.judge(case, modalities, index) for law in laws(kind, only)]
+
+
+def check_provenance(
+    before: DenseSample | PaddedBatchedDenseSample,
+    after: DenseSample | PaddedBatchedDenseSample,
+    *,
+    donor: DenseSample | PaddedBatchedDenseSample,
+    trace: Trace | str,
+    schema: PanopticSchema | None = None,
+    only: str = "*",
+    index: int | None = None,
+) -> list[InvariantReport]:
+    """Judge a paste by a black box by where its pixels came from.
+
+    Args:
+        before: the target; B = 1 if padded. It may be moved besides.
+        after: what came out; B = 1 if padded.
+        donor: what was pasted from.
+        trace: as for :func:`check_transform`.
+        schema: the class table.
+        only: glob of law names.
+        index: index of the sample in its batch, for the reports.
+
+    Returns:
+        One report per law, ordered by name.
+    """
+    case = TransformCase(before, after, donor, trace, schema)
+    modalities = before.active_modalities() & after.active_modalities()
+    return [law.judge(case, modalities, index) for law in laws("provenance", only)]
 
 
 def assert_sample(

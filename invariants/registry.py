@@ -5,12 +5,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from segpaste.invariants.report import Finding, InvariantReport
 from segpaste.types import Modality
 
-Kind = Literal["sample", "padded", "paste", "metamorphic"]
+Kind = Literal["sample", "padded", "paste", "metamorphic", "geometric", "photometric", "provenance"]
 CaseT = TypeVar("CaseT")
 
 
@@ -21,7 +21,8 @@ class Law:
     Attributes:
         name: stable dotted name, such as ``instance.bbox_recomputed_from_mask``.
         kind: what it judges: one sample, one padded batch, a paste (before and after),
-            or several runs.
+            several runs, an augmentation that moves pixels or one that changes colours,
+            or a paste whose pixels were traced.
         needs: the modalities without which it is not applicable.
         statement: the law, in one line.
         in_the_wild: how released libraries break it.
@@ -63,7 +64,7 @@ class Law:
 LAWS: dict[str, Law] = {}
 """Every law by name."""
 
-_KINDS: tuple[Kind, ...] = ("sample", "padded", "paste", "metamorphic")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def laws(kind: Kind | None = None, only: str = "*") -> list[Law]:
