@@ -19,6 +19,7 @@ REPORT := verify-report
 # A stamp is touched as the last step of an installation, so one that failed or was
 # interrupted leaves none and is taken up again by the next command.
 READY := $(VENV)/.ready
+ADAPTERS_READY := $(VENV)/.ready-adapters
 LINT_READY := $(VENV)/.ready-lint
 DOCS_READY := $(VENV)/.ready-docs
 MUTATION_READY := $(VENV)/.ready-mutation
@@ -35,7 +36,7 @@ help: ## Show this list.
 verify: $(READY) ## Check every law over drawn scenes and real photographs; write verify-report/index.html.
 	@$(BIN)/segpaste verify --html $(REPORT) --json $(REPORT)/report.json $(VERIFY_ARGS)
 
-test: $(READY) ## Run the tests (100 examples per property, the same ones every time).
+test: $(ADAPTERS_READY) ## Run the tests (100 examples per property, the same ones every time).
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(LINT_READY) ## Style, types, import arrows, spelling.
@@ -46,7 +47,7 @@ lint: $(LINT_READY) ## Style, types, import arrows, spelling.
 	$(BIN)/codespell
 	$(BIN)/python scripts/spell_public_names.py
 
-coverage: $(READY) ## Branch coverage of paste, invariants and strategies; fails below 95 %.
+coverage: $(ADAPTERS_READY) ## Branch coverage of paste, invariants and strategies; fails below 95 %.
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=
 	@low=""; for part in segpaste/paste invariants strategies; do \
@@ -54,7 +55,7 @@ coverage: $(READY) ## Branch coverage of paste, invariants and strategies; fails
 		$(BIN)/coverage report --include="$$part/*" --fail-under=95 || low="$$low $$part"; \
 	done; test -z "$$low" || { echo "below 95 %:$$low" >&2; exit 1; }
 
-nightly: $(READY) ## Everything, with 2,000 random examples per property. Takes hours.
+nightly: $(ADAPTERS_READY) ## Everything, with 2,000 random examples per property. Takes hours.
 	@SEGPASTE_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) -m "not gpu"
 
 mutation: $(MUTATION_READY) ## Mutate the paste and the laws and count what the tests notice; takes hours, goes on where it stopped.
@@ -97,8 +98,15 @@ $(READY): pyproject.toml constraints.txt segpaste/version.py
 	@$(PIP_INSTALL) --editable '.[demo,test]' | $(PROGRESS)
 	@touch $@
 
-$(LINT_READY): $(READY)
-	@$(PIP_INSTALL) --editable '.[demo,test,lint]' | $(PROGRESS)
+# The other libraries whose augmentations the tests and the examples of the docs judge.
+$(ADAPTERS_READY): $(READY)
+	@$(PIP_INSTALL) --editable '.[demo,test,adapters]' | $(PROGRESS)
+	@# Over opencv-python, which some of them ask for: the same without windows, and without libGL.
+	@$(PIP_INSTALL) --no-deps --force-reinstall opencv-python-headless | $(PROGRESS)
+	@touch $@
+
+$(LINT_READY): $(ADAPTERS_READY)
+	@$(PIP_INSTALL) --editable '.[demo,test,adapters,lint]' | $(PROGRESS)
 	@touch $@
 
 $(DOCS_READY): $(READY)
