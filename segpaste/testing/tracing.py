@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-try:  # TEMPORARY
-    from segpaste.invariants import Trace, provenance_pairs, read_trace
-except ImportError:
-    Trace = str
-    def provenance_pairs(*a): return "not there yet"
-    def read_trace(*a): return "not there yet"
+from segpaste.invariants import Trace, provenance_pairs, read_trace
 from segpaste.testing.targets import TargetFailedError
 from segpaste.types import DenseSample
 
