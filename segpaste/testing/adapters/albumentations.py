@@ -39,6 +39,8 @@ _FILTERS = (
     "clip_bboxes_on_input",
     "clip_after_transform",
 )
+# All of one dtype: warped, a uint8 mask and an int32 map may differ by a pixel at their edges.
+_LABELS = np.int32
 # The library's `mask` is the semantic map; these ride along as further masks.
 _ALIASES = ("panoptic_map", "depth", "depth_valid", "normals")
 
@@ -192,20 +194,20 @@ class AlbumentationsTransform(Adapter):
             )
 
     def _maps(self, sample: DenseSample) -> dict[str, Any]:
-        """Image and masks as the library takes them; int32, for OpenCV knows no int64."""
+        """Image and masks as the library takes them: labels int32, for OpenCV knows no int64."""
         maps: dict[str, Any] = {"image": channels_last(sample.image)}
         if sample.semantic_map is not None:
-            maps["mask"] = plain(sample.semantic_map, np.int32)
+            maps["mask"] = plain(sample.semantic_map, _LABELS)
         if sample.panoptic_map is not None:
-            maps["panoptic_map"] = plain(sample.panoptic_map, np.int32)
+            maps["panoptic_map"] = plain(sample.panoptic_map, _LABELS)
         if sample.depth is not None and sample.depth_valid is not None:
             maps["depth"] = plain(sample.depth[0], np.float32)
-            maps["depth_valid"] = plain(sample.depth_valid[0], np.uint8)
+            maps["depth_valid"] = plain(sample.depth_valid[0], np.float32)
         if sample.normals is not None:
             maps["normals"] = channels_last(sample.normals)
         if any(name in maps for name in _ALIASES):
             # AlbumentationsX takes further masks only beside a `mask`.
-            maps.setdefault("mask", np.zeros(maps["image"].shape[:2], np.int32))
+            maps.setdefault("mask", np.zeros(maps["image"].shape[:2], _LABELS))
         return maps
 
     def _instances(self, sample: DenseSample, rows: Sequence[int]) -> dict[str, Any]:
@@ -215,10 +217,10 @@ class AlbumentationsTransform(Adapter):
             flat: dict[str, Any] = {"bboxes": boxes, "labels": labels, "rows": list(rows)}
             # Albumentations 2 cannot stack a list of no masks.
             if masks is not None and (len(sample) or self._extended):
-                flat["masks"] = plain(masks, np.uint8)
+                flat["masks"] = plain(masks, _LABELS)
             return flat
         height, width = sample.canvas_size
-        stack = np.zeros((len(sample), height, width), np.uint8) if masks is None else plain(masks, np.uint8)
+        stack = np.zeros((len(sample), height, width), _LABELS) if masks is None else plain(masks, _LABELS)
         return {
             "instances": [
                 {"mask": stack[i], "bbox": boxes[i], "bbox_labels": {"labels": labels[i], "rows": row}}
@@ -235,11 +237,11 @@ class AlbumentationsTransform(Adapter):
         items = []
         for i in range(len(donor) if self._donors is None else min(self._donors, len(donor))):
             labels = {"labels": int(donor.labels[i]), "rows": first + i}
-            item: dict[str, Any] = {"image": image, "mask": plain(donor.instance_masks[i], np.uint8)}
+            item: dict[str, Any] = {"image": image, "mask": plain(donor.instance_masks[i], _LABELS)}
             item |= {"bbox": boxes[i], "bbox_labels": labels}
             every = {"all": 1, "every other": 2, "none": 0}[self._donors_with_semantic]
             if donor.semantic_map is not None and every and i % every == 0:
-                item["semantic_mask"] = plain(donor.semantic_map, np.int32)
+                item["semantic_mask"] = plain(donor.semantic_map, _LABELS)
             items.append(item)
         return items
 
@@ -249,7 +251,7 @@ class AlbumentationsTransform(Adapter):
         item = self._maps(donor)
         item["bboxes"] = _given(plain(donor.boxes, np.float32), self._box_format, donor.canvas_size)
         if donor.instance_masks is not None:
-            item["masks"] = plain(donor.instance_masks, np.uint8)
+            item["masks"] = plain(donor.instance_masks, _LABELS)
         labels = {"labels": donor.labels.tolist(), "rows": rows}
         return item | ({"bbox_labels": labels} if self._extended else labels)
 
@@ -305,13 +307,13 @@ class AlbumentationsTransform(Adapter):
             labels = [round(float(one["bbox_labels"]["labels"])) for one in found]
             rows = [round(float(one["bbox_labels"]["rows"])) for one in found]
             masks = [np.asarray(one["mask"]).reshape(size) for one in found]
-            return boxes, labels, rows, np.stack(masks) if masks else np.zeros((0, *size), np.uint8)
+            return boxes, labels, rows, np.stack(masks) if masks else np.zeros((0, *size), _LABELS)
         boxes = np.asarray(result["bboxes"], dtype=np.float64).reshape(-1, 4)
         labels = [round(float(label)) for label in result["labels"]]
         rows = [round(float(row)) for row in result["rows"]]
         masks = np.asarray(result.get("masks", ()))
         # Where there are none, their size is not always changed with the image's.
-        return boxes, labels, rows, masks if len(masks) else np.zeros((0, *size), np.uint8)
+        return boxes, labels, rows, masks if len(masks) else np.zeros((0, *size), _LABELS)
 
 
 def _aligned(
