@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 
 import torch
 
-from segpaste.testing.adapters import adapt
+from segpaste.testing.adapters import adapt, before_import
 from segpaste.testing.adapters.base import (
     Accepts,
     Adapted,
@@ -223,7 +223,10 @@ def resolve_target(
                 f"target: got {spec!r}, expected module:attribute or one of {', '.join(builtin_targets())}"
             )
         try:
+            before_import(module)
             value = imported(spec, last_line)
+        except ImportError as error:
+            raise TargetNotFoundError(f"target {spec}: {' '.join(str(error).split())}") from None
         except SpecError as error:
             raise TargetNotFoundError(str(error)) from None
         line = None if is_call(spec) else _import_line(spec)

@@ -84,6 +84,18 @@ def adapt(augmentation: Any, *, kind: AugmentationKind | None = None) -> Adapter
     return None
 
 
+def before_import(module: str) -> None:
+    """Do what has to be done before a module can be imported by name.
+
+    MMDetection's transforms need stand-ins for the compiled operators that mmcv-lite lacks.
+
+    Raises:
+        ImportError: if its library is not there.
+    """
+    if module.partition(".")[0] == "mmdet":
+        import_module(f"{__name__}.mmdetection").mmdetection_transforms()
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
