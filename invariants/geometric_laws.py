@@ -33,6 +33,10 @@ ROUNDING = 2.0**-18
 OVERSHOOT = 0.25
 """Part of the range of its neighbourhood by which a cubic or windowed-sinc filter leaves it."""
 
+RESAMPLING, SHRINKING = 0.05, 0.25
+"""Pixels by which a coordinate may be off where the image was interpolated, the second for
+every source pixel more than one that an output pixel covers."""
+
 AXIS_ALIGNED = 0.02
 """Sine of the angle up to which an axis of the output runs along one of the input."""
 
@@ -240,13 +244,15 @@ def intrinsics_follow(case: TransformCase) -> Finding:
     if along is None:
         return not_decidable("the image is turned by no quarter turn, or sheared")
     places = torch.stack([case.trace.x, case.trace.y])[:, case.trace.known]
-    whole = bool((places == places.round()).all())
+    whole, exact = bool((places == places.round()).all()), case.trace.exact_of[TARGET]
     for axis, source in enumerate(along):
         scale, shift = float(fit.linear[source, axis]), float(fit.shift[source])
         span = fit.span[axis]
-        scaled = abs(abs(scale) - 1) > ROUNDING
-        # Nearest sampling may look half a step of the output beside the place it stands for.
-        blur = (max(0.5, abs(scale) / 2) if scaled and whole else 0.0) + fit.residual
+        blur = fit.residual
+        if whole and not exact:  # nearest sampling may look half a step beside the place it stands for
+            blur += max(0.5, abs(scale) / 2)
+        elif not exact:  # a filter over whole pixels has its centre of mass beside that place
+            blur += SHRINKING * max(0.0, abs(scale) - 1) + RESAMPLING
         relative = 2 * blur / (span * abs(scale)) + 1e-6
         focal, centre = before[source] / abs(scale), (before[2 + source] - shift) / scale
         corner = (before[2 + source] - 0.5 - shift) / scale + 0.5

@@ -18,6 +18,21 @@ SECTIONS = {
         "Before, after, and what the paste says of itself: `check_paste(before, after)`.",
     ),
     "metamorphic": ("Metamorphic laws", "Several runs of one paste: `check_metamorphic(case)`."),
+    "geometric": (
+        "Geometric laws",
+        "An augmentation that moves pixels, and a trace of where each came from: "
+        '`check_transform("geometric", before, after, trace=trace)`.',
+    ),
+    "photometric": (
+        "Photometric laws",
+        'An augmentation that changes colours only: `check_transform("photometric", before, after, '
+        "trace=trace)`.",
+    ),
+    "provenance": (
+        "Provenance laws",
+        "A paste by a black box, and a trace of where each of its pixels came from: "
+        "`check_provenance(before, after, donor=donor, trace=trace)`.",
+    ),
 }
 INTRODUCTION = """# The laws
 

@@ -93,6 +93,12 @@ _RECTANGLE = (
 
 _BREAKERS = "tests/invariants/test_breakers.py"
 _EXPECTED = "tests/invariants/test_expected.py"
+_TRACED = (
+    "tests/invariants/test_provenance.py",
+    "tests/invariants/test_geometric_laws.py",
+    "tests/invariants/test_photometric_laws.py",
+    "tests/invariants/test_provenance_laws.py",
+)
 _LAWS = (
     "tests/invariants/test_tiny_pastes.py",
     "tests/invariants/test_what_is_said.py",  # of the same broken outputs as test_breakers, but more
@@ -169,6 +175,11 @@ TARGETS: tuple[Target, ...] = (
         + _laws("padded_laws", "audit_laws", "averted", "inferred", "check", "registry", "report")
         + _laws("transforms", "metamorphic_case", "metamorphic_laws"),
         _LAWS,
+    ),
+    Target(
+        _laws("provenance", "transform_case", "geometric_laws", "normals_follow")
+        + _laws("photometric_laws", "provenance_laws"),
+        _TRACED,
     ),
 )
 

@@ -86,7 +86,9 @@ def test_one_report_a_law_by_name() -> None:
     assert names(found) == [law.name for law in laws("metamorphic", "*round_trip*")]
     assert names(laws("metamorphic")) == sorted(names(laws("metamorphic")))  # pyright: ignore[reportArgumentType]
     kinds = [law.kind for law in laws()]
-    assert kinds == sorted(kinds, key=["sample", "padded", "paste", "metamorphic"].index)
+    order = ["sample", "padded", "paste", "metamorphic", "geometric", "photometric", "provenance"]
+    assert kinds == sorted(kinds, key=order.index)
+    assert set(kinds) == set(order)
 
 
 def test_another_canvas_leaves_nothing_to_judge() -> None:
