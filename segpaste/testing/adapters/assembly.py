@@ -46,6 +46,11 @@ def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def in_range(image: torch.Tensor) -> torch.Tensor:
+    """The image with floats clamped to 0 and 1, between which torch libraries expect them."""
+    return image.clamp(0, 1) if image.is_floating_point() else image
+
+
 def assemble(
     target: DenseSample,
     fields: Mapping[str, Any],

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from segpaste.testing.adapters.assembly import assemble, seeded_torch
+from segpaste.testing.adapters.assembly import assemble, in_range, seeded_torch
 from segpaste.testing.adapters.base import (
     ROWS_ALIGNED,
     Accepts,
@@ -107,6 +107,7 @@ class KorniaAugmentation(Adapter):
             carried = frozenset({Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC})
         else:
             carried = frozenset(modalities) | {Modality.IMAGE}
+        self._maps = [field for field, part in _PART_OF.items() if part in carried]
         least = _least_side(augmentation, library) if min_side is None else min_side
         self.accepts = Accepts(
             modalities=carried,
@@ -117,14 +118,12 @@ class KorniaAugmentation(Adapter):
         )
 
     def prepare(self, sample: DenseSample) -> DenseSample:
-        """The sample without what the dict does not hold; Kornia knows of no camera."""
-        kept = {field for field, part in _PART_OF.items() if part in self.accepts.modalities}
-        kept.add("image")
-        if not self._transplants:
-            kept |= {"boxes", "labels"}
+        """The sample without what the dict does not hold, its image clamped to 0 and 1."""
+        kept = {*self._maps} if self._transplants else {*self._maps, "boxes", "labels"}
         if "instance_masks" in kept:
             kept.add("instance_ids")
-        return DenseSample.unchecked(**{k: v for k, v in sample.to_dict().items() if k in kept})
+        fields = {field: value for field, value in sample.to_dict().items() if field in kept}
+        return DenseSample.unchecked(image=in_range(sample.image), **fields)
 
     def __call__(self, target: DenseSample, donor: DenseSample, seed: int) -> Adapted:
         """Run the augmentation on ``target``, or paste ``donor`` into it.
@@ -132,7 +131,6 @@ class KorniaAugmentation(Adapter):
         Raises:
             UnreadableResultError: if no sample can be made of the result.
         """
-        target = self.prepare(target)
         if self._transplants:
             return self._transplanted(target, donor, seed)
         given = self._inputs(target)
@@ -145,7 +143,7 @@ class KorniaAugmentation(Adapter):
 
     def _inputs(self, sample: DenseSample) -> dict[str, torch.Tensor]:
         given = {"image": _plain(sample.image)[None], self._box_key: self._boxes(sample)[None]}
-        for field in _PART_OF:
+        for field in self._maps:
             value = getattr(sample, field)
             if value is not None and (field != "instance_masks" or len(sample) > 0):
                 given[f"mask_{field}"] = _plain(value if value.ndim == 3 else value[None])[None]
@@ -165,7 +163,7 @@ class KorniaAugmentation(Adapter):
         fields["boxes"] = self._as_xyxy(boxes) if isinstance(boxes, torch.Tensor) else boxes
         fields["labels"] = target.labels
         handed: dict[str, Any] = {"image": target.image, "boxes": target.boxes, "labels": target.labels}
-        for field in _PART_OF:
+        for field in self._maps:
             value = getattr(target, field)
             if value is None:
                 continue
@@ -176,7 +174,7 @@ class KorniaAugmentation(Adapter):
             mask = _first(result.get(f"mask_{field}"))
             single = isinstance(mask, torch.Tensor) and value.ndim == 2 and mask.shape[:1] == (1,)
             fields[field] = mask[0] if single else mask
-        if target.instance_ids is not None:
+        if "instance_masks" in handed:
             fields["instance_ids"] = handed["instance_ids"] = target.instance_ids
         return assemble(target, fields, handed)
 

@@ -9,7 +9,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from segpaste.testing.adapters.assembly import assemble, seeded_torch
+from segpaste.testing.adapters.assembly import assemble, in_range, seeded_torch
 from segpaste.testing.adapters.base import (
     ROWS_ALIGNED,
     Accepts,
@@ -168,13 +168,14 @@ class TorchvisionTransform(Adapter):
         )
 
     def prepare(self, sample: DenseSample) -> DenseSample:
-        """The sample without what the dict does not hold."""
+        """The sample without what the dict does not hold, a float image clamped to 0 and 1."""
         kept = {field for key, field in KEYS.items() if self._holds(key)}
         kept |= {"camera_intrinsics", "metric_depth"} if self._camera else set()
         fields = {field: value for field, value in sample.to_dict().items() if field in kept}
-        return DenseSample.unchecked(
-            **{**fields, "metric_depth": "depth" in fields and bool(fields.get("metric_depth"))}
-        )
+        fields["image"] = in_range(sample.image)
+        if "depth" not in fields:
+            fields.pop("metric_depth", None)
+        return DenseSample.unchecked(**fields)
 
     def _inputs(self, sample: DenseSample) -> dict[str, Any]:
         given: dict[str, Any] = {}

@@ -191,10 +191,18 @@ def test_a_transplantation_needs_a_semantic_map() -> None:
         run(K.RandomTransplantation(p=1.0), bare)
 
 
+def test_what_is_not_carried_does_not_come_back() -> None:
+    result = run(K.RandomHorizontalFlip(p=1.0), modalities={Modality.SEMANTIC}).sample
+    assert result.active_modalities() == {Modality.IMAGE, Modality.SEMANTIC}
+    assert result.labels.tolist() == [5, 6]
+
+
 def test_a_sample_is_prepared_to_what_the_dict_holds() -> None:
     prepared = KorniaAugmentation(K.Resize(4)).prepare(sample())
     assert prepared.active_modalities() == {Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC}
     assert (prepared.metric_depth, prepared.camera_intrinsics) == (False, None)
+    bright = DenseSample(image=tv_tensors.Image(torch.tensor([-1.0, 0.5, 2.0]).reshape(3, 1, 1)))
+    assert KorniaAugmentation(K.Resize(4)).prepare(bright).image.flatten().tolist() == [0.0, 0.5, 1.0]
 
 
 @pytest.mark.parametrize(

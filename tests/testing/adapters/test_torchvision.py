@@ -110,6 +110,26 @@ def test_rows_that_are_dropped_take_labels_and_ids_along() -> None:
     assert left.instance_masks.shape == (1, 2, 2)
 
 
+def test_maps_that_are_taken_for_rows_are_a_complaint() -> None:
+    # One box, which the crop misses, and a depth map [1, H, W]: its only channel is dropped.
+    given = sample()
+    assert given.instance_masks is not None
+    assert given.instance_ids is not None
+    fields = {name: getattr(given, name) for name in ("image", "depth", "depth_valid")}
+    one = DenseSample(
+        boxes=given.boxes[1:],
+        labels=given.labels[1:],
+        instance_ids=given.instance_ids[1:],
+        instance_masks=given.instance_masks[1:],
+        **fields,
+    )
+    transform = v2.Compose([v2.CenterCrop(2), v2.SanitizeBoundingBoxes(labels_getter=labels_and_ids)])
+    with pytest.raises(
+        UnreadableResultError, match=r"depth: shape \[0, 2, 2\], expected one such as \[1, 'H', 'W'\]"
+    ):
+        run(transform, one)
+
+
 def test_rows_that_are_dropped_from_boxes_and_masks_alone_are_a_complaint() -> None:
     transform = v2.Compose([v2.CenterCrop(2), v2.SanitizeBoundingBoxes(labels_getter=None)])
     with pytest.raises(UnreadableResultError, match="1 in boxes, 2 in labels, 2 in instance_ids") as caught:
@@ -190,6 +210,13 @@ def test_a_sample_is_prepared_to_what_the_dict_holds() -> None:
         True,
         CameraIntrinsics(2.0, 2.0, 1.0, 1.0),
     )
+
+
+def test_float_images_are_prepared_to_lie_between_0_and_1() -> None:
+    given = sample(torch.float32)
+    prepared = TorchvisionTransform(v2.ColorJitter()).prepare(given).image
+    assert same(prepared, given.image.clamp(0, 1))
+    assert same(TorchvisionTransform(v2.ColorJitter()).prepare(sample()).image, sample().image)
 
 
 @pytest.mark.parametrize(
