@@ -65,10 +65,13 @@ class UltralyticsTransform(Adapter):
             outermost pixels, as the library's own converters (``masks2segments``,
             ``convert_segment_masks_to_yolo_seg``) write them. ``"centres"``: half a pixel
             further right and down, at the pixels' centres.
-        boxes: ``"polygon"``: a box reaches from a polygon's least to its greatest vertex, as
-            the library computes it when it loads a data set; one pixel (``"indices"``), or
-            half a pixel on each side (``"centres"``), is added when it is read back.
-            ``"half_open"``: boxes are given and read as they are.
+        boxes: ``"half_open"``: boxes are given and read as they are. ``"polygon"``: a box
+            reaches from a polygon's least to its greatest vertex, as the library computes it
+            when it loads a data set; what is missing to a half-open one, a pixel
+            (``"indices"``) or half a pixel on each side (``"centres"``), is added when it is
+            read back, within the picture. By default ``"polygon"`` with
+            ``RandomPerspective``, which computes boxes so, else ``"half_open"``: the other
+            transforms move and clip boxes about the width and height of the picture.
 
     Raises:
         ImportError: if Ultralytics is not installed.
@@ -83,16 +86,17 @@ class UltralyticsTransform(Adapter):
         kind: AugmentationKind | None = None,
         name: str | None = None,
         segments: Literal["indices", "centres"] = "indices",
-        boxes: Literal["polygon", "half_open"] = "polygon",
+        boxes: Literal["polygon", "half_open"] | None = None,
     ) -> None:
         _one_of("segments", segments, ("indices", "centres"))
-        _one_of("boxes", boxes, ("polygon", "half_open"))
+        if boxes is not None:
+            _one_of("boxes", boxes, ("polygon", "half_open"))
         if kind is not None:
             _one_of("kind", kind, ("paste", "geometric", "photometric"))
         self._library = _Library()
         self._transform = transform
         self._offset = 0.5 if segments == "centres" else 0.0
-        self._polygon_boxes = boxes == "polygon"
+        self._polygon_boxes = boxes == "polygon" or (boxes is None and _makes_boxes(transform))
         self.kind = kind if kind is not None else _kind_of(transform)
         self.name = name if name is not None else _name_of(transform)
         self.accepts = Accepts(
@@ -223,6 +227,7 @@ class UltralyticsTransform(Adapter):
             if self._polygon_boxes:
                 less, more = self._offset, 1.0 - self._offset
                 boxes = boxes + np.array([-less, -less, more, more], np.float32)
+                boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
             filled = [
                 self._library.polygon2mask((height, width), [s.reshape(-1)]) for s in instances.segments
             ]
@@ -356,6 +361,11 @@ def _kind_of(transform: Any) -> AugmentationKind:
             )
         kinds.add(known[0])
     return "paste" if "paste" in kinds else "geometric" if "geometric" in kinds else "photometric"
+
+
+def _makes_boxes(transform: Any) -> bool:
+    """Whether any part computes boxes from polygons."""
+    return any("RandomPerspective" in [c.__name__ for c in type(p).__mro__] for p in _parts(transform))
 
 
 def _name_of(transform: Any) -> str:

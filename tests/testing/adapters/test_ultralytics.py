@@ -179,7 +179,10 @@ def test_the_flip_moves_polygons_of_pixel_indices_one_pixel_too_far() -> None:
     assert after.instance_masks is not None
     assert torch.equal(after.image, sample.image.flip(-1))
     assert after.instance_masks.tolist() == [[[False, False, False, True]]]  # its picture: columns 2 and 3
-    assert after.boxes.tolist() == [[3, 0, 5, 1]]
+    assert after.boxes.tolist() == [[2, 0, 4, 1]]
+    polygons = UltralyticsTransform(augment.RandomFlip(p=1.0), boxes="polygon")(sample, sample, 0)
+    assert isinstance(polygons, DenseSample)
+    assert polygons.boxes.tolist() == [[3, 0, 4, 1]]
 
 
 @needs_ultralytics
@@ -201,7 +204,7 @@ def test_copies_of_one_row_get_fresh_ids_of_their_own() -> None:
     assert augment is not None
     target, donor = sample_of([[1, 1], [1, 1]]), sample_of([[1, 1], [1, 1]])
     mosaic = augment.Mosaic(DonorDataset(), imgsz=2)
-    after = UltralyticsTransform(mosaic, boxes="half_open")(target, donor, 0)
+    after = UltralyticsTransform(mosaic)(target, donor, 0)
     assert isinstance(after, DenseSample)
     assert after.instance_ids is not None
     assert after.image.shape == (3, 4, 4)
@@ -269,6 +272,20 @@ def test_the_seed_decides_and_neither_generators_nor_samples_nor_the_transform_a
     assert not torch.equal(first.image, other.image)
     assert differing(sample, kept) == []
     assert both.transforms[1].dataset is dataset
+
+
+@needs_ultralytics
+def test_boxes_that_the_library_makes_of_polygons_are_read_as_those() -> None:
+    assert augment is not None
+    masks = torch.zeros((1, 8, 8), dtype=torch.int64)
+    masks[0, 2:7, 1:6] = 1
+    sample = sample_of(*masks.tolist())
+    still = augment.RandomPerspective(translate=0.0, scale=0.0)
+    for segments in ("indices", "centres"):
+        after = UltralyticsTransform(still, segments=segments)(sample, sample, 0)
+        assert differing(after, sample) == []
+        raw = UltralyticsTransform(still, segments=segments, boxes="half_open")(sample, sample, 0)
+        assert differing(raw, sample) == ["boxes"]
 
 
 @needs_ultralytics
