@@ -56,6 +56,9 @@ _SEVERAL_RUNS = (
 )
 """The metamorphic laws of any callable; most of the others vary a plan."""
 
+_OF_COLOURS = ("image.finite", "sample.shapes_agree")
+"""The sample laws that a change of colours can break while every label stays as it was."""
+
 _SEVERAL_PASTES = (
     *_SEVERAL_RUNS,
     "metamorphic.memory_layout_takes_no_part",
@@ -164,10 +167,16 @@ def applicable_laws(kind: TargetKind, only: str = "*") -> list[str]:
     else:
         own, kinds = (COMPLETES, ROWS_ALIGNED, DTYPE_KEPT), ("sample", "metamorphic", kind)
         several = _SEVERAL_RUNS
+    chosen: dict[str, tuple[str, ...] | None] = {one: None for one in kinds}
+    chosen["metamorphic"] = several
+    if kind == "photometric":
+        chosen["sample"] = _OF_COLOURS
     names = [name for name in own if fnmatch.fnmatchcase(name, only)]
     for law in laws(only=only):
-        if law.kind in kinds and (law.kind != "metamorphic" or several is None or law.name in several):
-            names.append(law.name)
+        if law.kind in chosen:
+            among = chosen[law.kind]
+            if among is None or law.name in among:
+                names.append(law.name)
     return names
 
 
@@ -288,6 +297,19 @@ def _judge_augmentation(
     if pastes and _any("paste", only):
         judgement.add(check_paste(before, after, returned.audit, source=donor, schema=schema, only=only))
         clock.lap("paste")
+    if target.kind == "photometric":
+        for name in applicable_laws("photometric", only):
+            if name in _OF_COLOURS:
+                judgement.add(check_sample(after, schema, only=name))
+        clock.lap("sample")
+        reason = "not looked for: colours change"
+        judgement.add(
+            check_transform(
+                "photometric", before, after, donor=others, trace=reason, schema=schema, only=only
+            )
+        )
+        clock.lap("photometric")
+        return
     if _any("sample", only):
         # What moves pixels leaves none where it was: nothing of the input excuses its output.
         judgement.add(
@@ -296,16 +318,6 @@ def _judge_augmentation(
             else check_sample(after, schema, only=only)
         )
         clock.lap("sample")
-    if target.kind == "photometric":
-        if _any("photometric", only):
-            reason = "not looked for: colours change"
-            judgement.add(
-                check_transform(
-                    "photometric", before, after, donor=others, trace=reason, schema=schema, only=only
-                )
-            )
-            clock.lap("photometric")
-        return
     kind = "provenance" if pastes else "geometric"
     if not _any(kind, only):
         return

@@ -1,0 +1,174 @@
+"""Augmentations of every kind through check_augmentation: what is judged, and what is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from segpaste.strategies.scenes import DEFAULT_SCHEMA
+from segpaste.testing import AugmentationViolation, Result, TargetNotFoundError, check_augmentation
+from segpaste.testing.adapters import Accepts, Adapted, Adapter, Complaint, UnreadableResultError
+from segpaste.testing.adapters.base import DTYPE_KEPT, ROWS_ALIGNED
+from segpaste.testing.judge import COMPLETES, applicable_laws
+from segpaste.types import DenseSample, Modality
+from tests.testing import transforms
+
+SET = ["instance+semantic"]
+
+
+def record(aug: Any, **options: Any) -> dict[str, Result]:
+    found = check_augmentation(aug, on_fail="record", **{"examples": 30, "modalities": SET} | options)
+    return {result.law: result for result in found}
+
+
+def broken(results: dict[str, Result]) -> set[str]:
+    return {law for law, result in results.items() if result.status == "failed"}
+
+
+def test_a_correct_flip_breaks_nothing_in_any_modality() -> None:
+    results = record(transforms.mirrored, kind="geometric", modalities=None, examples=64)
+    assert list(results) == applicable_laws("geometric")
+    assert not broken(results)
+    for law in (
+        "geometric.masks_move_with_image",
+        "geometric.normals_rotate_with_image",
+        "geometric.intrinsics_follow",
+        "instance.boxes_are_tight",
+        "metamorphic.same_seed_same_bits",
+        DTYPE_KEPT,
+    ):
+        assert results[law].status == "passed", (law, results[law].reason)
+
+
+def test_masks_that_stay_behind_are_found_with_a_small_example_and_code() -> None:
+    results = record(transforms.masks_stay_behind, kind="geometric", modalities=["instance"])
+    assert "geometric.masks_move_with_image" in broken(results)
+    result = results["geometric.masks_move_with_image"]
+    minimal = result.minimal
+    assert minimal is not None
+    assert minimal.donor is None
+    assert max(minimal.before.canvas_size) <= 2
+    assert minimal.stored is not None
+    names: dict[str, Any] = {}
+    exec(compile(minimal.code, "<reproduction>", "exec"), names)
+    assert [report.status for report in names["reports"]] == ["violated"]
+    assert result.examples == result.tried
+
+
+def test_a_mosaic_of_two_is_judged_with_its_donor() -> None:
+    results = record(transforms.side_by_side, kind="geometric")
+    assert not broken(results)
+    assert results["geometric.semantic_moves_with_image"].status == "passed"
+    assert results["geometric.masks_move_with_image"].status == "passed"
+
+
+def test_colours_may_change_and_labels_may_not() -> None:
+    fine = record(transforms.darker, kind="photometric")
+    assert list(fine) == applicable_laws("photometric")
+    assert not broken(fine)
+    assert fine["photometric.labels_untouched"].status == "passed"
+    wrong = record(transforms.darker_with_labels, kind="photometric")
+    assert "photometric.labels_untouched" in broken(wrong)
+
+
+def test_expected_failures_are_strict() -> None:
+    law = "photometric.labels_untouched"
+    options: dict[str, Any] = {"kind": "photometric", "modalities": SET, "examples": 30}
+    reason = "class 2 is merged into 1, on purpose"
+    results = check_augmentation(transforms.darker_with_labels, expected={law: reason}, **options)
+    (found,) = [result for result in results if result.law == law]
+    assert (found.status, found.reason) == ("expected", reason)
+    assert found.violation is not None
+    with pytest.raises(AugmentationViolation, match=f"{law}.*darker.*remove the entry"):
+        check_augmentation(transforms.darker, expected={law: reason}, **options)
+    with pytest.raises(ValueError, match="expected: no law is called 'photometric.labels'"):
+        check_augmentation(transforms.darker, expected={"photometric.labels": reason}, **options)
+    with pytest.raises(ValueError, match="got the reason ''"):
+        check_augmentation(transforms.darker, expected={law: ""}, **options)
+
+
+class Library(Adapter):
+    """An adapter of a library that fails in ways no sample can hold."""
+
+    name = "library"
+    kind = "geometric"
+
+    def __init__(self, law: str, *, readable: bool = True, accepts: Accepts | None = None) -> None:
+        self.accepts = accepts or Accepts()
+        self.seen: list[DenseSample] = []
+        self._complaint = Complaint(law, "got 2, expected 3")
+        self._readable = readable
+
+    def __call__(self, target: DenseSample, donor: DenseSample, seed: int) -> Adapted:
+        self.seen.append(target)
+        if not self._readable:
+            raise UnreadableResultError(self._complaint)
+        return Adapted(target, (self._complaint,))
+
+
+@pytest.mark.parametrize("law", [ROWS_ALIGNED, DTYPE_KEPT])
+@pytest.mark.parametrize("readable", [True, False])
+def test_complaints_of_an_adapter_break_the_law_they_name(law: str, readable: bool) -> None:
+    results = record(Library(law, readable=readable), examples=5)
+    other = next(one for one in (ROWS_ALIGNED, DTYPE_KEPT) if one != law)
+    assert results[law].status == "failed"
+    assert results[law].violation == f"[{law}] got 2, expected 3"
+    assert results[other].status == ("passed" if readable else "not applicable")
+    assert results[COMPLETES].status == ("passed" if readable else "not applicable")
+
+
+def test_an_adapter_is_given_only_what_it_accepts() -> None:
+    accepts = Accepts(
+        modalities=frozenset({Modality.INSTANCE, Modality.SEMANTIC}),
+        image_dtypes=(torch.uint8,),
+        channels=(1,),
+        min_side=5,
+        max_side=9,
+        min_instances=1,
+    )
+    library = Library(ROWS_ALIGNED, accepts=accepts)
+    record(library, modalities=None, examples=40)
+    for sample in library.seen:
+        assert sample.active_modalities() <= accepts.modalities | {Modality.IMAGE}
+        assert sample.image.dtype == torch.uint8
+        assert 5 <= min(sample.canvas_size) <= max(sample.canvas_size) <= 24
+        assert sample.padding_mask is None
+    sets = {sample.active_modalities() for sample in library.seen}
+    assert len(sets) == 3
+    with pytest.raises(ValueError, match="library carries .* only"):
+        record(library, modalities=["instance+depth"])
+
+
+def test_labels_are_judged_by_the_class_table_that_they_are_drawn_of() -> None:
+    def unknown_class(sample: DenseSample, seed: int) -> DenseSample:
+        values = sample.to_dict()
+        values["labels"] = sample.labels + 100
+        return DenseSample.unchecked(**values)
+
+    assert 100 + max(DEFAULT_SCHEMA.classes) not in DEFAULT_SCHEMA.classes
+    assert "instance.labels_in_schema" in broken(record(unknown_class, kind="geometric"))
+
+
+@pytest.mark.parametrize(
+    ("aug", "kind", "message"),
+    [
+        (
+            transforms.mirrored,
+            "flip",
+            "kind: got 'flip', expected one of 'paste', 'geometric', 'photometric'",
+        ),
+        ("reference", "geometric", "kind: got 'geometric' for target reference, expected 'paste'"),
+        (lambda sample: sample, "geometric", r"takes 1 arguments, expected \(sample, seed\) or"),
+        (Library(ROWS_ALIGNED), "paste", "kind: got 'paste' for an adapter made as 'geometric'"),
+    ],
+)
+def test_a_kind_that_makes_no_sense_is_refused(aug: Any, kind: Any, message: str) -> None:
+    with pytest.raises(TargetNotFoundError, match=message):
+        check_augmentation(aug, kind=kind, examples=1)
+
+
+def test_a_law_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="matches no law of target .*mirrored"):
+        record(transforms.mirrored, kind="geometric", only="photometric.*")
