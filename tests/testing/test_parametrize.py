@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 from torchvision.transforms import v2
 
 from segpaste.testing import AugmentationViolation
@@ -215,9 +214,9 @@ def test_the_function_must_have_an_argument_check() -> None:
 
 
 def test_a_correct_augmentation_fails_no_law() -> None:
-    def brighter(sample: DenseSample, seed: int) -> DenseSample:
-        image = sample.image.as_subclass(torch.Tensor)
-        return DenseSample(**(sample.to_dict() | {"image": image.clone().clamp(0, 200).to(image.dtype)}))
+    def darker(sample: DenseSample, seed: int) -> DenseSample:
+        fields: dict[str, Any] = sample.to_dict()
+        return DenseSample(**(fields | {"image": fields["image"].clone().clamp(0, 200)}))
 
-    for check in _checks([brighter], kind="photometric", **SMALL).values():
+    for check in _checks([darker], kind="photometric", **SMALL).values():
         assert check.result().status in ("passed", "not exercised", "not applicable"), check.result()

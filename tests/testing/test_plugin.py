@@ -106,7 +106,6 @@ def test_a_suite_without_segpaste_runs_without_torch(pytester: pytest.Pytester) 
     )
     # A process of its own, and no plugin but ours: Hypothesis has one, too.
     arguments = ("-p", "segpaste.testing.plugin", "--strict-markers", "-W", "error")
-    pytester.monkeypatch = pytest.MonkeyPatch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         result = pytester.runpytest_subprocess(*arguments)
@@ -155,6 +154,23 @@ def test_expected_failures_may_stand_in_a_file(
     result = _run(suite, *arguments)
     result.assert_outcomes(passed=2, xfailed=1)
     result.stdout.fnmatch_lines([f"segpaste *; xfails {file}"])
+
+
+def test_the_page_of_the_docs_runs_as_a_suite(pytester: pytest.Pytester) -> None:
+    page = (ROOT / "docs" / "pytest.md").read_text("utf-8")
+    blocks = dict(
+        reversed(re.findall(r"^```(python|yaml)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL))
+    )
+    (pytester.path / "test_mine.py").write_text(blocks["python"])
+    result = _run(pytester, "-rpf")
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] == 2
+    assert outcomes["passed"] > 10
+    said = re.findall(r"^ +\[instance.*$|^(?:PASSED|FAILED) .*$", page, flags=re.MULTILINE)
+    assert len(said) == 4
+    assert [line for line in said if line not in result.stdout.str()] == []
+    xfails = _xfails(pytester, blocks["yaml"])
+    assert _run(pytester, f"--segpaste-xfails={xfails}").parseoutcomes()["xfailed"] == 2
 
 
 def test_an_entry_for_nobody_is_an_error(suite: pytest.Pytester) -> None:
