@@ -214,7 +214,7 @@ def _library() -> Any:
 def _with_dicts(augmentation: torch.nn.Module, library: Any) -> torch.nn.Module:
     """The augmentation as a container that takes a dict."""
     if isinstance(augmentation, library.AugmentationSequential):
-        container = deepcopy(augmentation)
+        container: Any = deepcopy(augmentation)
         container.data_keys = None
         return container
     return library.AugmentationSequential(augmentation, data_keys=None)
@@ -262,7 +262,7 @@ def _kind(augmentation: torch.nn.Module, library: Any) -> AugmentationKind:
     raise ValueError(f"kind: got None for {name}, expected 'geometric' or 'photometric'")
 
 
-def _least_side(augmentation: torch.nn.Module, library: Any) -> int:
-    if isinstance(augmentation, library.RandomCrop) and not augmentation.flags.get("pad_if_needed", True):
+def _least_side(augmentation: Any, library: Any) -> int:
+    if isinstance(augmentation, library.RandomCrop) and not augmentation.flags["pad_if_needed"]:
         return max(augmentation.flags["size"])
     return max((_least_side(part, library) for part in _parts(augmentation, library)), default=1)

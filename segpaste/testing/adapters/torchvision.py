@@ -236,5 +236,6 @@ def _kind(transform: Any) -> AugmentationKind:
 
 def _least_side(transform: Any) -> int:
     if isinstance(transform, v2.RandomCrop) and not transform.pad_if_needed and transform.padding is None:
-        return max(transform.size)
+        size: Any = transform.size  # (height, width), whatever the crop was made of
+        return max(size)
     return max((_least_side(part) for part in _parts(transform)), default=1)

@@ -12,9 +12,14 @@ from torchvision import tv_tensors
 
 from segpaste.testing.adapters import Adapted, KorniaAugmentation, UnreadableResultError
 from segpaste.types import CameraIntrinsics, DenseSample, Modality
+from segpaste.types.dense_sample import xyxy
 
 K: Any = pytest.importorskip("kornia.augmentation", reason="needs the extra `adapters`")
 EVERYTHING = frozenset(Modality)
+
+
+def made(**fields: Any) -> DenseSample:
+    return DenseSample.from_dict(fields)
 
 
 def sample() -> DenseSample:
@@ -26,9 +31,9 @@ def sample() -> DenseSample:
     semantic[:2, :2], semantic[2, 3], semantic[:, 2] = 5, 6, 255
     normals = torch.zeros((3, 3, 4))
     normals[0], normals[2] = 0.6, -0.8
-    return DenseSample(
+    return made(
         image=tv_tensors.Image(torch.arange(36.0).reshape(3, 3, 4) / 64),
-        boxes=tv_tensors.BoundingBoxes([[0.0, 0, 2, 2], [3, 2, 4, 3]], format="XYXY", canvas_size=(3, 4)),
+        boxes=xyxy(torch.tensor([[0.0, 0, 2, 2], [3, 2, 4, 3]]), (3, 4)),
         labels=torch.tensor([5, 6]),
         instance_ids=torch.tensor([7, 9], dtype=torch.int32),
         instance_masks=masks,
@@ -45,7 +50,7 @@ def sample() -> DenseSample:
 def semantic_sample(labels: list[list[int]], level: float) -> DenseSample:
     semantic = torch.tensor(labels)
     image = level + torch.arange(3.0 * semantic.numel()).reshape(3, *semantic.shape) / 256
-    return DenseSample(image=tv_tensors.Image(image), semantic_map=semantic)
+    return made(image=tv_tensors.Image(image), semantic_map=semantic)
 
 
 def run(augmentation: Any, given: DenseSample | None = None, seed: int = 0, **options: Any) -> Adapted:
@@ -115,9 +120,9 @@ def test_containers_are_taken(augmentation: Callable[[], Any]) -> None:
 
 def test_a_sample_without_rows_comes_back_without_rows() -> None:
     given = sample()
-    empty = DenseSample(
+    empty = made(
         image=given.image,
-        boxes=tv_tensors.BoundingBoxes(torch.zeros((0, 4)), format="XYXY", canvas_size=(3, 4)),
+        boxes=xyxy(torch.zeros((0, 4)), (3, 4)),
         labels=torch.zeros(0, dtype=torch.int64),
         instance_ids=torch.zeros(0, dtype=torch.int32),
         instance_masks=torch.zeros((0, 3, 4), dtype=torch.bool),
@@ -186,7 +191,7 @@ def test_a_donor_of_another_size_is_cut_or_padded() -> None:
 
 
 def test_a_transplantation_needs_a_semantic_map() -> None:
-    bare = DenseSample(image=sample().image)
+    bare = made(image=sample().image)
     with pytest.raises(ValueError, match="semantic_map: got None"):
         run(K.RandomTransplantation(p=1.0), bare)
 
@@ -201,7 +206,7 @@ def test_a_sample_is_prepared_to_what_the_dict_holds() -> None:
     prepared = KorniaAugmentation(K.Resize(4)).prepare(sample())
     assert prepared.active_modalities() == {Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC}
     assert (prepared.metric_depth, prepared.camera_intrinsics) == (False, None)
-    bright = DenseSample(image=tv_tensors.Image(torch.tensor([-1.0, 0.5, 2.0]).reshape(3, 1, 1)))
+    bright = made(image=tv_tensors.Image(torch.tensor([-1.0, 0.5, 2.0]).reshape(3, 1, 1)))
     assert KorniaAugmentation(K.Resize(4)).prepare(bright).image.flatten().tolist() == [0.0, 0.5, 1.0]
 
 

@@ -13,9 +13,14 @@ from torchvision.transforms import v2 as plain_v2
 from segpaste.testing.adapters import Adapted, TorchvisionTransform, UnreadableResultError
 from segpaste.testing.adapters.torchvision import labels_and_ids
 from segpaste.types import CameraIntrinsics, DenseSample, Modality, SemanticMap
+from segpaste.types.dense_sample import xyxy
 
 v2: Any = plain_v2
 EVERYTHING = frozenset(Modality)
+
+
+def made(**fields: Any) -> DenseSample:
+    return DenseSample.from_dict(fields)
 
 
 def sample(dtype: torch.dtype = torch.uint8) -> DenseSample:
@@ -27,9 +32,9 @@ def sample(dtype: torch.dtype = torch.uint8) -> DenseSample:
     semantic[:2, :2], semantic[2, 3], semantic[:, 2] = 5, 6, 255
     normals = torch.zeros((3, 3, 4))
     normals[0], normals[2] = 0.6, -0.8
-    return DenseSample(
+    return made(
         image=tv_tensors.Image(torch.arange(36, dtype=torch.uint8).reshape(3, 3, 4).to(dtype)),
-        boxes=tv_tensors.BoundingBoxes([[0.0, 0, 2, 2], [3, 2, 4, 3]], format="XYXY", canvas_size=(3, 4)),
+        boxes=xyxy(torch.tensor([[0.0, 0, 2, 2], [3, 2, 4, 3]]), (3, 4)),
         labels=torch.tensor([5, 6]),
         instance_ids=torch.tensor([7, 9], dtype=torch.int32),
         instance_masks=masks,
@@ -116,8 +121,8 @@ def test_maps_that_are_taken_for_rows_are_a_complaint() -> None:
     assert given.instance_masks is not None
     assert given.instance_ids is not None
     fields = {name: getattr(given, name) for name in ("image", "depth", "depth_valid")}
-    one = DenseSample(
-        boxes=given.boxes[1:],
+    one = made(
+        boxes=xyxy(given.boxes[1:], (3, 4)),
         labels=given.labels[1:],
         instance_ids=given.instance_ids[1:],
         instance_masks=given.instance_masks[1:],
