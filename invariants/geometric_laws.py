@@ -253,6 +253,8 @@ def intrinsics_follow(case: TransformCase) -> Finding:
             blur += max(0.5, abs(scale) / 2)
         elif not exact:  # a filter over whole pixels has its centre of mass beside that place
             blur += SHRINKING * max(0.0, abs(scale) - 1) + RESAMPLING
+        elif abs(case.after.canvas[1 - axis] - case.before.canvas[1 - source]) == 1:
+            blur += 0.5  # nearest sampling of W + 1 pixels at W places looks like a crop
         relative = 2 * blur / (span * abs(scale)) + 1e-6
         focal, centre = before[source] / abs(scale), (before[2 + source] - shift) / scale
         corner = (before[2 + source] - 0.5 - shift) / scale + 0.5

@@ -12,6 +12,7 @@ from segpaste.invariants import InvariantReport, check_transform, laws
 from segpaste.types import CameraIntrinsics, DenseSample, Modality
 from tests.invariants.traced import (
     BILINEAR,
+    NEAREST,
     RIGHT,
     Augment,
     flip,
@@ -317,3 +318,10 @@ def test_a_trace_of_another_canvas_is_no_trace_of_this_output() -> None:
 
 def _normals(reports: dict[str, InvariantReport]) -> InvariantReport:
     return reports["geometric.normals_rotate_with_image"]
+
+
+def test_a_nearest_resize_by_one_pixel_looks_like_a_crop_and_is_none() -> None:
+    sample = hand()
+    narrower = resized(10, 11, NEAREST)
+    assert judged(narrower, sample)["geometric.intrinsics_follow"].status == "held"
+    assert judged(window(0, 0, 11, 10), sample)["geometric.intrinsics_follow"].status == "held"
