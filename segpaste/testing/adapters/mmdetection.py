@@ -112,10 +112,14 @@ class MMDetectionTransform(Adapter):
         return self._sample(results, dtypes, target, donor)
 
     def prepare(self, sample: DenseSample) -> DenseSample:
-        """What has a place in a results dict: no padding mask, no camera."""
+        """What has a place in a results dict: no padding mask, no camera; and no minus zero.
+
+        ``CopyPaste`` adds nothing to what it keeps, and -0.0 + 0 is 0.0.
+        """
         values = sample.to_dict()
         for name in ("padding_mask", "camera_intrinsics", "metric_depth"):
             values.pop(name, None)
+        values["image"] = sample.image.as_subclass(torch.Tensor) + 0
         return DenseSample.from_dict(values)
 
     def _results(self, sample: DenseSample, first: int) -> dict[str, Any]:
@@ -160,6 +164,8 @@ class MMDetectionTransform(Adapter):
         if target.instance_masks is not None:
             masks = results["gt_masks"].to_ndarray()
             counts["gt_masks"] = len(masks)
+            # Where there are none, their size is not always changed with the image's.
+            masks = masks if len(masks) else np.zeros((0, *image.shape[:2]), np.uint8)
             fields["instance_masks"] = torch.from_numpy(np.array(masks != 0, order="C"))
             fields["instance_ids"] = row_ids(rows, target)
         if len(set(counts.values())) > 1:
