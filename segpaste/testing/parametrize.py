@@ -209,7 +209,7 @@ class _Run:
         if self._results is None:
             try:
                 found = check_augmentation(
-                    self.target,
+                    self.target,  # pyright: ignore[reportArgumentType]  (it is resolved once for all)
                     **self._options,
                     device=self.device,
                     expected=self._expected,

@@ -50,7 +50,7 @@ class Page(NamedTuple):
     verdict: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Settings:
     """What the options say.
 
@@ -211,9 +211,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the index of the pages; hand both over to the controller, in an xdist worker."""
     config = session.config
     settings = config.stash[_KEY]
-    if hasattr(config, "workeroutput"):
-        config.workeroutput["segpaste_pages"] = [tuple(page) for page in settings.pages]
-        config.workeroutput["segpaste_stale"] = config.stash[_STALE]
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["segpaste_pages"] = [tuple(page) for page in settings.pages]
+        output["segpaste_stale"] = config.stash[_STALE]
         return
     if config.stash[_STALE]:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR

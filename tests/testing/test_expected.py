@@ -19,7 +19,7 @@ from segpaste.testing.expected import (
 )
 from segpaste.testing.results import Result
 
-LAWS = ("instance.fresh_ids", "instance.ids_unique", "paste.not_on_ignore")
+LAWS: tuple[str, ...] = ("instance.fresh_ids", "instance.ids_unique", "paste.not_on_ignore")
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -121,7 +121,7 @@ def test_verdicts_are_strict() -> None:
         Result("paste.not_on_ignore", "paste", "t", "not exercised", reason="no ignore"),
         Result("paste.thing_only", "paste", "t", "failed", violation="row 2"),
     ]
-    expected = dict.fromkeys(LAWS, "the reason")
+    expected: dict[str, str] = dict.fromkeys(LAWS, "the reason")
     judged = apply_expected(results, expected)
     assert [r.status for r in judged] == ["expected", "unexpectedly passed", "not exercised", "failed"]
     assert judged[0].reason == "the reason"
