@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -393,3 +394,34 @@ def test_the_picture_goes_where_it_can_be_written(
     assert found is not None
     assert Path(found.group(1)).is_file()
     shutil.rmtree(Path(found.group(1)).parent)
+
+
+def test_the_commands_of_the_page_do_what_it_says(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "replay.md").read_text("utf-8")
+    blocks = re.findall(r"^```(python|console)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    (source, *_) = (text for kind, text in blocks if kind == "python")
+    (tmp_path / "my_flip.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("segpaste.integrations.demo_photographs", list)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    transcript = "".join(text for kind, text in blocks if kind == "console")
+    (shown,) = set(re.findall(r"\b[0-9a-f]{8}\b", transcript))
+    steps = re.split(r"^\$ segpaste ", transcript, flags=re.MULTILINE)[1:]
+    assert main(shlex.split(steps[0])) == 1
+    (file,) = kept.glob("*.safetensors")
+    codes = []
+    for step in steps[1:]:
+        command, _, expected = step.replace(shown, file.stem).partition("\n")
+        capsys.readouterr()
+        codes.append(main(shlex.split(command)))
+        printed = capsys.readouterr().out
+        assert expected in ("", printed)
+    assert codes == [1, 1, 0]
+    name = f"instance_boxes_are_tight_{file.stem}"
+    test = tmp_path / "tests" / "regressions" / f"test_{name}.py"
+    (quoted,) = re.findall(r"^```text\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    assert test.read_text().endswith(quoted.replace(shown, file.stem))
+    assert (test.parent / f"{name}.safetensors").is_file()
+    del sys.modules["my_flip"]
