@@ -200,10 +200,13 @@ def _judged_body(
         ]
     else:
         before, donor = pair_of(example.alone(0))
-        lines += [f"sample = {sample_code(before)}", f"donor = {sample_code(donor)}"]
+        lines.append(f"sample = {sample_code(before)}")
+        if target.takes_donor:
+            lines.append(f"donor = {sample_code(donor)}")
         lines.append(f"config = {config_code(example.config)}")
     lines.append(f"schema = {schema_code(schema)}" if schema is not None else "schema = config.schema_spec")
-    lines.append(f'example = example_of_pair(sample, donor, {example.seed}, config).to("{device}")')
+    second = "donor" if target.takes_donor else "sample"
+    lines.append(f'example = example_of_pair(sample, {second}, {example.seed}, config).to("{device}")')
     lines.append(f'reports = judge(target, example, only="{law}", schema=schema).reports.values()')
     return _end(lines)
 
