@@ -47,18 +47,21 @@ _NOTHING_SHOWN = "no pixel of the output that is sure shows the input"
 def rows_show_their_object(case: TransformCase) -> Finding:
     """Label and id of a row are those of the object that most of its mask shows.
 
+    A row under a new id is right where it is a copy (of an object that a reflected border
+    shows again, or that was cut in pieces): the object's own id is another row's.
+
     In the wild: masks, boxes and labels filtered by different rules after a crop, so that
     every row behind the dropped one gets its neighbour's label.
     """
     if case.undecidable is not None:
         return case.undecidable
-    keeps_ids, known_ids = case.donor is None, set(present(case.before.ids)[case.before.valid].tolist())
+    keeps_ids, renamed = case.donor is None, _renamed_rows(case)
     offending: list[int] = []
     messages: list[str] = []
     judged = 0
     for row in case.rows:
         name, label = int(present(case.after.ids)[row]), int(case.after.labels[row])
-        if keeps_ids and name not in known_ids:
+        if row in renamed:
             offending.append(row)
             messages.append(f"id {name}, which no row had before")
             continue
@@ -82,6 +85,8 @@ def rows_show_their_object(case: TransformCase) -> Finding:
 def masks_move_with_image(case: TransformCase) -> Finding:
     """A sure pixel lies in a row's mask iff the pixel it shows lies in the object's mask.
 
+    Of an object with several rows, in the mask of one of them.
+
     In the wild: a mosaic that gives the semantic picture for the instance masks; images
     flipped about the last column and polygons about the width.
     """
@@ -91,12 +96,15 @@ def masks_move_with_image(case: TransformCase) -> Finding:
     offending: list[int] = []
     messages: list[str] = []
     judged = 0
+    claims = {row: case.claims(row, keeps_ids=case.donor is None) for row in case.rows}
+    covered = _covered(case, claims)
     for row in case.rows:
         mask = present(case.after.masks)[row]
         best: torch.Tensor | None = None
         count, pixels = -1, 0
-        for n in case.claims(row, keeps_ids=case.donor is None):
-            differs = case.object_sure[n] & (mask != case.object_shown[n])
+        for n in claims[row]:
+            shown = case.object_shown[n]
+            differs = case.object_sure[n] & ((mask & ~shown) | (shown & ~mask & ~covered[n]))
             number = int(torch.count_nonzero(differs))
             if best is None or number < count:
                 best, count, pixels = differs, number, int(torch.count_nonzero(case.object_sure[n]))
@@ -312,7 +320,7 @@ def labels_never_grow(case: TransformCase) -> Finding:
     """Labels, ids, classes and panoptic ids of the output are among those of the input.
 
     Or *ignore*, or 0. With a second input its own count, too; ids are not judged then, for
-    they may have to be given anew.
+    they may have to be given anew. Nor are those of copies, whose original has a row.
 
     In the wild: label maps resized with bilinear interpolation.
     """
@@ -323,11 +331,9 @@ def labels_never_grow(case: TransformCase) -> Finding:
     if rows:
         return by_rows(rows, [f"label {int(after.labels[k])}, which no row had before" for k in rows])
     alone = case.donor is None
-    if alone and after.ids is not None and case.before.ids is not None:
-        rows = (after.valid & ~torch.isin(after.ids, case.before.ids[case.before.valid])).nonzero()
-        slots = rows.flatten().tolist()
-        if slots:
-            return by_rows(slots, [f"id {int(after.ids[k])}, which no row had before" for k in slots])
+    slots = _renamed_rows(case) if alone and after.ids is not None and case.before.ids is not None else []
+    if slots:
+        return by_rows(slots, [f"id {int(present(after.ids)[k])}, which no row had before" for k in slots])
     for name, extra in (("semantic", case.ignore), ("panoptic", 0)):
         values = getattr(after, name)
         former = [getattr(view, name) for view in inputs if getattr(view, name) is not None]
@@ -339,6 +345,36 @@ def labels_never_grow(case: TransformCase) -> Finding:
             return by_pixels(wrong, f"the {name} map has a value it did not have{_said(wrong, values, None)}")
     has_labels = bool(after.valid.any()) or after.semantic is not None
     return exercised(HELD, has_labels, "no labels")
+
+
+def _renamed_rows(case: TransformCase) -> list[int]:
+    """Rows under an id that no row had before, copies of objects that have a row excepted.
+
+    With a second input none: ids may have to be given anew.
+    """
+    if case.donor is not None:
+        return []
+    ids, former = present(case.after.ids), present(case.before.ids)
+    known = ids[case.after.valid]
+    rows = (case.after.valid & ~torch.isin(ids, former[case.before.valid])).nonzero().flatten().tolist()
+    if case.undecidable is not None:  # more rows than before: some are copies, and which is not known
+        return rows if len(case.rows) <= int(case.before.valid.sum()) else []
+
+    def is_copy(row: int) -> bool:
+        of = [former[case.objects[n][1]] for n in mostly_shown(case, row) or []]
+        return any(bool((known == name).any()) for name in of)
+
+    return [row for row in rows if not is_copy(row)]
+
+
+def _covered(case: TransformCase, claims: dict[int, list[int]]) -> list[torch.Tensor]:
+    """For every object, the pixels in the masks of the rows that are it, as far as is known."""
+    covered = [torch.zeros_like(case.trace.known) for _ in case.objects]
+    for row, objects in claims.items():
+        certain = objects if len(objects) == 1 else mostly_shown(case, row) or []
+        for n in certain:
+            covered[n] |= present(case.after.masks)[row]
+    return covered
 
 
 def mostly_shown(case: TransformCase, row: int) -> list[int] | None:

@@ -325,3 +325,35 @@ def test_a_nearest_resize_by_one_pixel_looks_like_a_crop_and_is_none() -> None:
     narrower = resized(10, 11, NEAREST)
     assert judged(narrower, sample)["geometric.intrinsics_follow"].status == "held"
     assert judged(window(0, 0, 11, 10), sample)["geometric.intrinsics_follow"].status == "held"
+
+
+def test_what_a_reflected_border_shows_again_is_a_row_of_its_own() -> None:
+    sample = with_fields(hand(), camera_intrinsics=None, metric_depth=False, normals=None)
+
+    def reflected(sample: DenseSample) -> DenseSample:
+        """The picture and, to its right, its mirror image."""
+        names = ("image", "semantic_map", "depth", "depth_valid")
+        values = {
+            name: torch.cat([plain(getattr(sample, name)), plain(getattr(sample, name)).flip(-1)], dim=-1)
+            for name in names
+        }
+        masks = plain(sample.instance_masks)
+        empty = torch.zeros_like(masks)
+        both = torch.cat([torch.cat([masks, empty], dim=-1), torch.cat([empty, masks.flip(-1)], dim=-1)])
+        return DenseSample.unchecked(
+            **values,
+            instance_masks=both,
+            instance_ids=torch.tensor([7, 9, 10, 11], dtype=torch.int32),
+            labels=torch.tensor([1, 2, 1, 2]),
+            boxes=torch.zeros((4, 4)),
+        )
+
+    reports = judged(reflected, sample)
+    assert [str(r) for r in reports.values() if not r.ok] == []
+    assert reports["geometric.rows_show_their_object"].status == "held"
+    forgotten = judged(reflected, sample, _set(labels=lambda s: torch.tensor([1, 2, 1, 1])))
+    assert forgotten["geometric.rows_show_their_object"].rows == (3,)
+    halved = judged(
+        reflected, sample, _set(instance_masks=lambda s: plain(s.instance_masks) & (torch.arange(24) < 20))
+    )
+    assert halved["geometric.masks_move_with_image"].rows == (0, 2)
