@@ -17,73 +17,33 @@ if "SEGPASTE_REPLAYS" not in os.environ:  # violations found on purpose are not 
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.database import DirectoryBasedExampleDatabase
+
+from segpaste.testing.plugin import register_profiles
 
 torch.set_num_threads(1)
 
 _NO_DATA = "SEGPASTE_DATA is not set"
 
 
-def _register_profiles() -> None:
-    # All four of derandomize, deadline, database and print_blob, always: with CI set
-    # Hypothesis starts from a profile of its own, and what is left out comes from there.
-    database = DirectoryBasedExampleDatabase(".hypothesis/examples")
-    slow = [HealthCheck.too_slow]  # judges the machine, not the strategy
-    # Without the explain phase, which took most of the time of a failure and adds comments.
-    phases = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
-    profiles: dict[str, settings] = {
-        "dev": settings(
-            max_examples=50,
-            derandomize=False,
-            deadline=None,
-            database=database,
-            print_blob=True,
-            suppress_health_check=slow,
-            phases=phases,
-        ),
-        "ci": settings(
-            max_examples=100,
-            derandomize=True,
-            deadline=None,
-            database=None,
-            print_blob=True,
-            suppress_health_check=slow,
-            phases=phases,
-        ),
-        "nightly": settings(
-            max_examples=2000,
-            derandomize=False,
-            deadline=None,
-            database=database,
-            print_blob=True,
-            suppress_health_check=slow,
-            phases=phases,
-        ),
-        "gpu": settings(
-            max_examples=200,
-            derandomize=True,
-            deadline=None,
-            database=None,
-            print_blob=True,
-            suppress_health_check=slow,
-            phases=phases,
-        ),
-        "mutation": settings(
-            max_examples=25,
-            derandomize=True,
-            deadline=None,
-            database=None,
-            print_blob=False,
-            suppress_health_check=slow,
-            phases=[Phase.explicit, Phase.generate],
-        ),
-    }
-    for name, profile in profiles.items():
-        settings.register_profile(name, profile)
-    settings.load_profile(os.environ.get("SEGPASTE_PROFILE", "ci"))
+def _load_profile() -> None:
+    # The profiles are those of segpaste's own plugin, which loads the one that the variable
+    # names; here too, since mutation testing runs without plugins.
+    register_profiles()
+    settings.register_profile(
+        "mutation",
+        max_examples=25,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=[HealthCheck.too_slow],
+        phases=[Phase.explicit, Phase.generate],
+    )
+    name = os.environ.get("SEGPASTE_PROFILE") or "ci"
+    settings.load_profile(name if name == "mutation" else f"segpaste-{name}")
 
 
-_register_profiles()
+_load_profile()
 
 
 @pytest.fixture(scope="session")

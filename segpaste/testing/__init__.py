@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from segpaste.testing.check import check_augmentation
     from segpaste.testing.engine import RunOptions, run
     from segpaste.testing.events import Event
+    from segpaste.testing.parametrize import parametrize_with_invariants
     from segpaste.testing.parity import Difference, ParityError, assert_same_bits, differences
+    from segpaste.testing.replays import Replayed, StillFailingError, replay
     from segpaste.testing.results import (
         AugmentationViolation,
         MinimalCase,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         RunReport,
         TargetReport,
     )
+    from segpaste.testing.stored import StoredFileError, load_sample, save_sample
     from segpaste.testing.targets import TargetNotFoundError, resolve_target
 
 __all__ = [
@@ -28,16 +31,23 @@ __all__ = [
     "Event",
     "MinimalCase",
     "ParityError",
+    "Replayed",
     "Result",
     "RunOptions",
     "RunReport",
+    "StillFailingError",
+    "StoredFileError",
     "TargetNotFoundError",
     "TargetReport",
     "assert_same_bits",
     "check_augmentation",
     "differences",
+    "load_sample",
+    "parametrize_with_invariants",
+    "replay",
     "resolve_target",
     "run",
+    "save_sample",
 ]
 
 _HOMES = {
@@ -46,16 +56,23 @@ _HOMES = {
     "Event": "events",
     "MinimalCase": "results",
     "ParityError": "parity",
+    "Replayed": "replays",
     "Result": "results",
     "RunOptions": "engine",
     "RunReport": "results",
+    "StillFailingError": "replays",
+    "StoredFileError": "stored",
     "TargetNotFoundError": "targets",
     "TargetReport": "results",
     "assert_same_bits": "parity",
     "check_augmentation": "check",
     "differences": "parity",
+    "load_sample": "stored",
+    "parametrize_with_invariants": "parametrize",
+    "replay": "replays",
     "resolve_target": "targets",
     "run": "engine",
+    "save_sample": "stored",
 }
 
 

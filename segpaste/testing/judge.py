@@ -167,7 +167,7 @@ def applicable_laws(kind: TargetKind, only: str = "*") -> list[str]:
     else:
         own, kinds = (COMPLETES, ROWS_ALIGNED, DTYPE_KEPT), ("sample", "metamorphic", kind)
         several = _SEVERAL_RUNS
-    chosen: dict[str, tuple[str, ...] | None] = {one: None for one in kinds}
+    chosen: dict[str, tuple[str, ...] | None] = dict.fromkeys(kinds)
     chosen["metamorphic"] = several
     if kind == "photometric":
         chosen["sample"] = _OF_COLOURS
