@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -66,7 +66,7 @@ def row_ids(rows: Sequence[int], target: DenseSample) -> torch.Tensor:
     return torch.tensor(ids, dtype=torch.int32)
 
 
-def _fresh(used: set[int], most: int) -> Iterable[Any]:
+def _fresh(used: set[int], most: int) -> Iterator[int]:
     largest = max(used, default=0)
     if largest + most <= _LARGEST_ID:
         return count(max(largest, 0) + 1)

@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 from segpaste.invariants import check_sample
 from segpaste.testing.adapters import Adapted, AlbumentationsTransform, UnreadableResultError, adapt
 from segpaste.types import CameraIntrinsics, DenseSample, Modality
+from segpaste.types.dense_sample import xyxy
 
 # Read when the library is imported: it looks for updates, and sends what it is used for.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -27,16 +28,16 @@ CELLS = {"target_size": (8, 8), "cell_shape": (6, 6), "p": 1}
 
 def sample() -> DenseSample:
     """Two objects on 6 x 8 pixels: 7 at (0, 0) to (2, 2), 9 at (5, 3) to (7, 6); column 4 is ignore."""
-    masks = torch.zeros((2, 6, 8), dtype=torch.bool)
+    masks: Any = torch.zeros((2, 6, 8), dtype=torch.bool)
     masks[0, :2, :2] = True
     masks[1, 3:6, 5:7] = True
-    semantic = torch.zeros((6, 8), dtype=torch.int64)
+    semantic: Any = torch.zeros((6, 8), dtype=torch.int64)
     semantic[:2, :2], semantic[3:6, 5:7], semantic[:, 4] = 5, 6, 255
     normals = torch.zeros((3, 6, 8))
     normals[0], normals[2] = 0.6, -0.8
     return DenseSample(
         image=tv_tensors.Image(torch.arange(144, dtype=torch.uint8).reshape(3, 6, 8)),
-        boxes=tv_tensors.BoundingBoxes([[0.0, 0, 2, 2], [5, 3, 7, 6]], format="XYXY", canvas_size=(6, 8)),
+        boxes=xyxy(torch.tensor([[0.0, 0, 2, 2], [5, 3, 7, 6]]), (6, 8)),
         labels=torch.tensor([5, 6]),
         instance_ids=torch.tensor([7, 2**24 + 1], dtype=torch.int32),
         instance_masks=masks,
@@ -50,14 +51,14 @@ def sample() -> DenseSample:
 
 def donor() -> DenseSample:
     """Objects of 3 x 3 and 2 x 4 pixels on 6 x 8, of classes 1 and 4."""
-    masks = torch.zeros((2, 6, 8), dtype=torch.bool)
+    masks: Any = torch.zeros((2, 6, 8), dtype=torch.bool)
     masks[0, 1:4, 1:4] = True
     masks[1, 4:6, 4:8] = True
-    semantic = torch.full((6, 8), 3)
+    semantic: Any = torch.full((6, 8), 3)
     semantic[masks[0]], semantic[masks[1]] = 1, 4
     return DenseSample(
         image=tv_tensors.Image(torch.full((3, 6, 8), 200, dtype=torch.uint8)),
-        boxes=tv_tensors.BoundingBoxes([[1.0, 1, 4, 4], [4, 4, 8, 6]], format="XYXY", canvas_size=(6, 8)),
+        boxes=xyxy(torch.tensor([[1.0, 1, 4, 4], [4, 4, 8, 6]]), (6, 8)),
         labels=torch.tensor([1, 4]),
         instance_ids=torch.tensor([1, 2], dtype=torch.int32),
         instance_masks=masks,
@@ -186,10 +187,10 @@ def test_the_same_seed_gives_the_same_sample_and_another_another() -> None:
 
 
 def test_no_global_generator_is_touched() -> None:
-    states = (random.getstate(), np.random.get_state()[1], torch.random.get_rng_state())
+    states = (random.getstate(), np.random.get_state(legacy=False), torch.random.get_rng_state())
     run([A.RandomCrop(3, 3, p=1), A.ColorJitter(p=1)])
     assert random.getstate() == states[0]
-    assert np.array_equal(np.random.get_state()[1], states[1])  # pyright: ignore[reportArgumentType]
+    assert str(np.random.get_state(legacy=False)) == str(states[1])
     assert torch.equal(torch.random.get_rng_state(), states[2])
 
 

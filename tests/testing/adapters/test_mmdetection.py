@@ -16,6 +16,7 @@ from segpaste.invariants import check_sample
 from segpaste.testing.adapters import Adapted, MMDetectionTransform, UnreadableResultError, adapt
 from segpaste.testing.adapters.mmdetection import mmdetection_transforms
 from segpaste.types import DenseSample, Modality
+from segpaste.types.dense_sample import xyxy
 
 pytest.importorskip("mmdet", reason="needs the extra `adapters`")
 M: Any = mmdetection_transforms()
@@ -25,14 +26,14 @@ ALL = {"type": "CopyPaste", "selected": False}
 
 def sample(dtype: torch.dtype = torch.uint8) -> DenseSample:
     """Two objects on 6 x 8 pixels: 7 at (0, 0) to (2, 2), 9 at (5, 3) to (7, 6); column 4 is ignore."""
-    masks = torch.zeros((2, 6, 8), dtype=torch.bool)
+    masks: Any = torch.zeros((2, 6, 8), dtype=torch.bool)
     masks[0, :2, :2] = True
     masks[1, 3:6, 5:7] = True
-    semantic = torch.zeros((6, 8), dtype=torch.int64)
+    semantic: Any = torch.zeros((6, 8), dtype=torch.int64)
     semantic[:2, :2], semantic[3:6, 5:7], semantic[:, 4] = 5, 6, 255
     return DenseSample(
         image=tv_tensors.Image(torch.arange(144).reshape(3, 6, 8).to(dtype)),
-        boxes=tv_tensors.BoundingBoxes([[0.0, 0, 2, 2], [5, 3, 7, 6]], format="XYXY", canvas_size=(6, 8)),
+        boxes=xyxy(torch.tensor([[0.0, 0, 2, 2], [5, 3, 7, 6]]), (6, 8)),
         labels=torch.tensor([5, 6]),
         instance_ids=torch.tensor([7, 2**24 + 1], dtype=torch.int32),
         instance_masks=masks,
@@ -42,12 +43,12 @@ def sample(dtype: torch.dtype = torch.uint8) -> DenseSample:
 
 def donor(top: int = 1, left: int = 4) -> DenseSample:
     """One object of 3 x 3 pixels of class 1."""
-    masks = torch.zeros((1, 6, 8), dtype=torch.bool)
+    masks: Any = torch.zeros((1, 6, 8), dtype=torch.bool)
     masks[0, top : top + 3, left : left + 3] = True
     box = [[float(left), top, left + 3, top + 3]]
     return DenseSample(
         image=tv_tensors.Image(torch.full((3, 6, 8), 200, dtype=torch.uint8)),
-        boxes=tv_tensors.BoundingBoxes(box, format="XYXY", canvas_size=(6, 8)),
+        boxes=xyxy(torch.tensor(box), (6, 8)),
         labels=torch.tensor([1]),
         instance_ids=torch.tensor([1], dtype=torch.int32),
         instance_masks=masks,
@@ -173,10 +174,10 @@ def test_copy_paste_draws_how_many_it_pastes_from_the_seed() -> None:
 
 def test_generators_are_put_back() -> None:
     np.random.seed(11)
-    states = (random.getstate(), np.random.get_state()[1], torch.random.get_rng_state())
+    states = (random.getstate(), np.random.get_state(legacy=False), torch.random.get_rng_state())
     run(M.RandomCrop((3, 3), allow_negative_crop=True), seed=5)
     assert random.getstate() == states[0]
-    assert np.array_equal(np.random.get_state()[1], states[1])  # pyright: ignore[reportArgumentType]
+    assert str(np.random.get_state(legacy=False)) == str(states[1])
     assert torch.equal(torch.random.get_rng_state(), states[2])
 
 
