@@ -88,20 +88,21 @@ def hand() -> DenseSample:
     normals[0], normals[2] = 0.6, -0.8
     normals[:, :, 7:] = torch.tensor([0.0, -0.6, -0.8])[:, None, None]
     normals[:, 9] = 0
-    return DenseSample(
-        image=torch.zeros((3, 10, 12), dtype=torch.uint8),
-        boxes=torch.tensor([[1.0, 1, 5, 5], [6, 5, 11, 9]]),
-        labels=torch.tensor([1, 2]),
-        instance_ids=torch.tensor([7, 9], dtype=torch.int32),
-        instance_masks=masks,
-        semantic_map=semantic,
-        panoptic_map=panoptic,
-        depth=(1 + x + 16 * y)[None],
-        depth_valid=valid,
-        normals=normals,
-        camera_intrinsics=CameraIntrinsics(8.0, 9.0, 4.0, 3.0),
-        metric_depth=True,
-    )
+    fields: dict[str, Any] = {
+        "image": torch.zeros((3, 10, 12), dtype=torch.uint8),
+        "boxes": torch.tensor([[1.0, 1, 5, 5], [6, 5, 11, 9]]),
+        "labels": torch.tensor([1, 2]),
+        "instance_ids": torch.tensor([7, 9], dtype=torch.int32),
+        "instance_masks": masks,
+        "semantic_map": semantic,
+        "panoptic_map": panoptic,
+        "depth": (1 + x + 16 * y)[None],
+        "depth_valid": valid,
+        "normals": normals,
+        "camera_intrinsics": CameraIntrinsics(8.0, 9.0, 4.0, 3.0),
+        "metric_depth": True,
+    }
+    return DenseSample(**fields)
 
 
 def _set(**changes: Callable[[DenseSample], Any]) -> Augment:
@@ -135,10 +136,10 @@ TURN = turned(60, expand=True)
 
 # (law, transform, what goes wrong after it, rows that must be named, pixels (x, y) that must be)
 BREAKERS: list[tuple[str, Augment, Augment, tuple[int, ...], tuple[tuple[int, int], ...]]] = [
-    ("rows_show_their_object", flip, _set(labels=lambda s: s.labels.flip(0)), (0, 1), ()),
-    ("rows_show_their_object", flip, _set(instance_ids=lambda s: s.instance_ids.flip(0)), (0, 1), ()),
-    ("rows_show_their_object", TWICE, _set(labels=lambda s: s.labels.flip(0)), (0, 1), ()),
-    ("rows_show_their_object", flip, _set(instance_ids=lambda s: s.instance_ids + 1), (0, 1), ()),
+    ("rows_show_their_object", flip, _set(labels=lambda s: plain(s.labels).flip(0)), (0, 1), ()),
+    ("rows_show_their_object", flip, _set(instance_ids=lambda s: plain(s.instance_ids).flip(0)), (0, 1), ()),
+    ("rows_show_their_object", TWICE, _set(labels=lambda s: plain(s.labels).flip(0)), (0, 1), ()),
+    ("rows_show_their_object", flip, _set(instance_ids=lambda s: plain(s.instance_ids) + 1), (0, 1), ()),
     ("masks_move_with_image", flip, _mirror("instance_masks"), (0, 1), ((1, 5), (7, 1))),
     ("masks_move_with_image", TWICE, _mirror("instance_masks"), (0, 1), ()),
     ("masks_move_with_image", identity, _at("instance_masks", 1, 0, 0), (0, 1), ((0, 0),)),
@@ -206,7 +207,7 @@ BREAKERS: list[tuple[str, Augment, Augment, tuple[int, ...], tuple[tuple[int, in
     ("border_is_void", FRAME, _at("normals", 0.5, 1, 2), (), ((2, 1),)),
     ("border_is_void", TURN, _set(semantic_map=lambda s: plain(s.semantic_map) % 255), (), ((0, 0),)),
     ("labels_never_grow", flip, _set(labels=lambda s: s.labels + 1), (1,), ()),
-    ("labels_never_grow", flip, _set(instance_ids=lambda s: s.instance_ids + 1), (0, 1), ()),
+    ("labels_never_grow", flip, _set(instance_ids=lambda s: plain(s.instance_ids) + 1), (0, 1), ()),
     ("labels_never_grow", TWICE, _at("semantic_map", 100, 4, 5), (), ((5, 4),)),
     ("labels_never_grow", flip, _at("panoptic_map", 8, 4, 5), (), ((5, 4),)),
 ]
@@ -269,7 +270,7 @@ def test_a_small_turn_and_a_shear_are_not_decidable_for_normals() -> None:
         from tests.invariants.traced import moved
 
         def warp(value: torch.Tensor, fill: float = 0) -> torch.Tensor:
-            return F.affine(value, 0.0, [0, 0], 1.0, [30.0, 0.0], fill=float(fill))
+            return F.affine(value, 0.0, [0, 0], 1.0, [30.0, 0.0], fill=[float(fill)])
 
         return moved(sample, lambda t: F.affine(t, 0.0, [0, 0], 1.0, [30.0, 0.0], BILINEAR), warp)
 

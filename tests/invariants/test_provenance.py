@@ -28,7 +28,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=["ui
 
 
 def picture(height: int, width: int, dtype: torch.dtype = torch.uint8, channels: int = 3) -> DenseSample:
-    return DenseSample(image=torch.zeros((channels, height, width), dtype=dtype))
+    return DenseSample.unchecked(image=torch.zeros((channels, height, width), dtype=dtype))
 
 
 def traced(augment: Mix, height: int, width: int, dtype: torch.dtype = torch.uint8) -> Trace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -49,14 +50,15 @@ def _sample(objects: dict[int, tuple[int, slice, slice]], stuff: int) -> DenseSa
     for mask, (label, rows, columns) in zip(masks, objects.values(), strict=True):
         mask[rows, columns] = True
         semantic[mask] = label
-    return DenseSample(
-        image=torch.zeros((3, 10, 12), dtype=torch.uint8),
-        boxes=xyxy(torch.zeros((len(objects), 4)), (10, 12)),
-        labels=torch.tensor([label for label, *_ in objects.values()]),
-        instance_ids=torch.tensor(list(objects), dtype=torch.int32),
-        instance_masks=masks,
-        semantic_map=semantic,
-    )
+    fields: dict[str, Any] = {
+        "image": torch.zeros((3, 10, 12), dtype=torch.uint8),
+        "boxes": xyxy(torch.zeros((len(objects), 4)), (10, 12)),
+        "labels": torch.tensor([label for label, *_ in objects.values()]),
+        "instance_ids": torch.tensor(list(objects), dtype=torch.int32),
+        "instance_masks": masks,
+        "semantic_map": semantic,
+    }
+    return DenseSample(**fields)
 
 
 def paste(target: DenseSample, donor: DenseSample) -> DenseSample:

@@ -245,12 +245,12 @@ def turned(
 
     def run(sample: DenseSample) -> DenseSample:
         fill = colour if sample.image.dtype == torch.uint8 else colour / 256
-        picture: Warp = lambda t: F.rotate(t, degrees, mode, expand=expand, fill=fill)  # noqa: E731
+        picture: Warp = lambda t: F.rotate(t, degrees, mode, expand=expand, fill=[float(fill)])  # noqa: E731
 
         def label(value: torch.Tensor, void: float) -> torch.Tensor:
             if value.shape[0] == 0:
                 return value.new_zeros(0, *picture(plain(sample.image)).shape[-2:])
-            return F.rotate(value, degrees, NEAREST, expand=expand, fill=float(void))
+            return F.rotate(value, degrees, NEAREST, expand=expand, fill=[float(void)])
 
         angle = math.radians(degrees)
         turn = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
