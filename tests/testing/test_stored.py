@@ -181,8 +181,8 @@ def _with_tensors(**changes: torch.Tensor | None) -> Callable[[Path], None]:
     return edit
 
 
-def _cut(length: int) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(_sample_file(path).read_bytes()[:length]) and None
+def _cut(length: int) -> Callable[[Path], Any]:
+    return lambda path: path.write_bytes(_sample_file(path).read_bytes()[:length])
 
 
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
