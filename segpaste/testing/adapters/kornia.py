@@ -118,12 +118,14 @@ class KorniaAugmentation(Adapter):
         )
 
     def prepare(self, sample: DenseSample) -> DenseSample:
-        """The sample without what the dict does not hold, its image clamped to 0 and 1."""
+        """The sample without what the dict does not hold, its image as float32 in 0 to 1."""
         kept = {*self._maps} if self._transplants else {*self._maps, "boxes", "labels"}
         if "instance_masks" in kept:
             kept.add("instance_ids")
         fields = {field: value for field, value in sample.to_dict().items() if field in kept}
-        return DenseSample.unchecked(image=in_range(sample.image), **fields)
+        image = _plain(sample.image)
+        image = image.to(torch.float32) / 255 if image.dtype == torch.uint8 else in_range(image)
+        return DenseSample.unchecked(image=image, **fields)
 
     def __call__(self, target: DenseSample, donor: DenseSample, seed: int) -> Adapted:
         """Run the augmentation on ``target``, or paste ``donor`` into it.

@@ -208,6 +208,9 @@ def test_a_sample_is_prepared_to_what_the_dict_holds() -> None:
     assert (prepared.metric_depth, prepared.camera_intrinsics) == (False, None)
     bright = made(image=tv_tensors.Image(torch.tensor([-1.0, 0.5, 2.0]).reshape(3, 1, 1)))
     assert KorniaAugmentation(K.Resize(4)).prepare(bright).image.flatten().tolist() == [0.0, 0.5, 1.0]
+    whole = made(image=torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1))
+    expected = torch.tensor([0.0, 51.0, 255.0]) / 255
+    assert same(KorniaAugmentation(K.Resize(4)).prepare(whole).image.flatten(), expected)
 
 
 @pytest.mark.parametrize(
