@@ -271,6 +271,8 @@ class AlbumentationsTransform(Adapter):
         boxes = _returned(boxes, self._box_format, (height, width))
         fields["boxes"] = torch.from_numpy(_snapped(boxes, self._box_tolerance).astype(np.float32))
         fields["labels"] = torch.tensor(labels, dtype=torch.int64)
+        if self.kind != "geometric" and (height, width) == target.canvas_size:
+            fields["padding_mask"] = target.padding_mask  # no pixel has moved
         device = target.image.device
         fields = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in fields.items()}
         sample = DenseSample.unchecked(**fields)

@@ -178,7 +178,11 @@ class MMDetectionTransform(Adapter):
             semantic = in_dtype("gt_seg_map", results["gt_seg_map"], dtypes["gt_seg_map"], complaints)
             fields["semantic_map"] = channels_first(semantic)[0].to(torch.int64)
         device = target.image.device
-        sample = DenseSample.unchecked(**{name: value.to(device) for name, value in fields.items()})
+        fields = {name: value.to(device) for name, value in fields.items()}
+        if self.kind != "geometric" and image.shape[:2] == target.canvas_size:
+            # No pixel has moved, so what went around the library is as it was.
+            fields |= {"padding_mask": target.padding_mask, "camera_intrinsics": target.camera_intrinsics}
+        sample = DenseSample.unchecked(**fields)
         return Adapted(sample, tuple(complaints)) if complaints else sample
 
 

@@ -237,6 +237,15 @@ def test_before_a_run_what_the_library_has_no_word_for_goes() -> None:
     assert result.metric_depth
 
 
+def test_padding_goes_around_what_moves_no_pixel() -> None:
+    padding = torch.zeros((1, 6, 8), dtype=torch.bool)
+    padding[:, :, 7] = True
+    given = DenseSample.unchecked(**mixable().to_dict(), padding_mask=padding)
+    assert torch.equal(plain(run(A.InvertImg(p=1), given).padding_mask), padding)
+    assert run(A.HorizontalFlip(p=1), given).padding_mask is None
+    assert AlbumentationsTransform(A.HorizontalFlip()).prepare(given).padding_mask is None
+
+
 def test_a_changed_dtype_is_complained_about() -> None:
     result = AlbumentationsTransform(A.ToFloat(p=1))(sample(), donor(), 0)
     assert isinstance(result, Adapted)

@@ -245,6 +245,15 @@ def test_what_is_no_transform_is_refused(wrong: Any) -> None:
         MMDetectionTransform(wrong)
 
 
+def test_padding_goes_around_what_moves_no_pixel() -> None:
+    padding = torch.zeros((1, 6, 8), dtype=torch.bool)
+    padding[:, :, 7] = True
+    given = DenseSample.unchecked(**without_semantic(sample()).to_dict(), padding_mask=padding)
+    assert torch.equal(plain(run(M.YOLOXHSVRandomAug(), given).padding_mask), padding)
+    assert run(FLIP, given).padding_mask is None
+    assert MMDetectionTransform(FLIP).prepare(given).padding_mask is None
+
+
 def test_class_ids_that_no_gt_seg_map_can_hold_are_refused() -> None:
     values = sample().to_dict()
     values["semantic_map"] = torch.full((6, 8), 256)
