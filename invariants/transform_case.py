@@ -119,8 +119,8 @@ class TransformCase:
 
     @cached_property
     def objects(self) -> list[Object]:
-        """Every row of every input."""
-        return [(o, k) for o, view in self.inputs.items() for k in used(view)]
+        """Every row of every input that has masks."""
+        return [(o, k) for o, view in self.inputs.items() if view.masks is not None for k in used(view)]
 
     @cached_property
     def object_labels(self) -> list[int]:
@@ -258,9 +258,8 @@ class TransformCase:
         parts: list[torch.Tensor] = []
         for origin, view in self.inputs.items():
             rows = used(view)
-            masks = present(view.masks)[rows]
-            if rows:
-                parts.append(of({origin: masks}))
+            if view.masks is not None and rows:
+                parts.append(of({origin: view.masks[rows]}))
         if not parts:
             return torch.zeros((0, *self.trace.known.shape), dtype=torch.bool, device=self.trace.known.device)
         return torch.cat([part.clone() for part in parts])

@@ -239,3 +239,17 @@ def test_without_a_trace_nothing_is_decided() -> None:
     reports = check_provenance(target(), paste(target(), donor()), donor=donor(), trace="because")
     assert {(r.status, r.message) for r in reports} == {("not_decidable", "because")}
     assert [r.name for r in reports] == sorted(r.name for r in reports)
+
+
+def test_a_donor_without_masks_has_no_objects() -> None:
+    bare = with_fields(donor(), instance_masks=None, instance_ids=None)
+
+    def in_place(target: DenseSample, donor: DenseSample) -> DenseSample:
+        corner = torch.zeros((10, 12), dtype=torch.bool)
+        corner[8:, 8:] = True
+        return with_fields(target, image=torch.where(corner, plain(donor.image), plain(target.image)))
+
+    reports = judged_mix(in_place, target(), bare, "provenance")
+    assert reports["provenance.masks_show_their_object"].status == "held"
+    assert reports["provenance.objects_keep_their_pixels"].status == "held"
+    assert reports["provenance.semantic_of_what_is_shown"].status == "violated"
