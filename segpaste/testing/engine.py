@@ -34,6 +34,7 @@ from segpaste.testing.examples import (
     pair_examples,
     ragged,
     real_examples,
+    represented,
     shares,
     stream_seed,
 )
@@ -271,13 +272,17 @@ class _TargetRun:
         )
 
     def _strategy(self, stream: _Stream) -> st.SearchStrategy[Example]:
+        target = self._target
         if stream.data is not None:
-            return real_examples(stream.data)
-        if isinstance(self._target, Augmentation) and self._target.accepts is not None:
+            examples = real_examples(stream.data)
+            if isinstance(target, Augmentation) and target.accepts is not None:
+                return examples.map(lambda example: represented(example, target.prepare))
+            return examples
+        if isinstance(target, Augmentation) and target.accepts is not None:
             return pair_examples(
                 stream.modalities,
-                self._target.accepts,
-                self._target.prepare,
+                target.accepts,
+                target.prepare,
                 schema=self._options.schema,
                 # What pastes decides by class what it pastes; what moves pixels does not.
                 class_table=self._kind != "paste" or self._options.schema is not None,
@@ -285,9 +290,9 @@ class _TargetRun:
         return drawn_examples(
             stream.modalities,
             schema=self._options.schema,
-            class_tables=isinstance(self._target, Executor) or self._target.takes_config,
+            class_tables=isinstance(target, Executor) or target.takes_config,
             # A callable is given one pair; two samples make a donor that is not the target.
-            max_batch=3 if isinstance(self._target, Executor) else 2,
+            max_batch=3 if isinstance(target, Executor) else 2,
         )
 
     def _visit(self, stream: _Stream, example: Example) -> None:
@@ -383,7 +388,7 @@ class _TargetRun:
 
     def _is_accepted(self, example: Example) -> bool:
         """Whether an example is one that the target can be given."""
-        if isinstance(self._target, Executor) or self._target.accepts is None or example.pair is not None:
+        if isinstance(self._target, Executor) or self._target.accepts is None:
             return True
         accepts = self._target.accepts
         sides = example.target.canvas_size

@@ -185,7 +185,7 @@ def pair_examples(
             max_side=accepts.max_side,
         )
     ).to_samples()
-    target, donor = (prepare(replace(sample, padding_mask=None)) for sample in pair)
+    target, donor = (prepare(_without_padding(sample)) for sample in pair)
     config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=table) if class_table else None)
     return example_of_pair(target, donor, draw(st.integers(0, 2**63 - 1)), config)
 
@@ -198,6 +198,17 @@ def example_of_pair(
     first = torch.zeros(1, dtype=torch.int64)
     plan = draw_plan(batch, source, torch.tensor([seed]), config, source_idx=first)
     return Example(batch, source, plan, config, seed)
+
+
+def represented(example: Example, prepare: Callable[[DenseSample], DenseSample]) -> Example:
+    """What of a real example an augmentation's library can represent; written out, not loaded again."""
+    samples = (ragged(batch.select(0)) for batch in (example.target, example.source))
+    target, donor = (prepare(_without_padding(sample)) for sample in samples)
+    return replace(example_of_pair(target, donor, example.seed, example.config), group=example.group)
+
+
+def _without_padding(sample: DenseSample) -> DenseSample:
+    return replace(sample, padding_mask=None)
 
 
 @st.composite
