@@ -20,6 +20,7 @@ import torch
 
 from scripts.field import controls
 from scripts.field.samples import Disjoint
+from segpaste.testing.adapters.base import AugmentationKind
 from segpaste.types import Modality
 
 
@@ -39,7 +40,7 @@ class Case:
     name: str
     package: str
     transform: str
-    kind: str
+    kind: AugmentationKind
     given: str
     make: Callable[[], Any]
 
@@ -63,7 +64,7 @@ def installed(package: str) -> str | None:
         return None
 
 
-def _case(package: str, transform: str, kind: str, given: str = "") -> Callable[[Any], Any]:
+def _case(package: str, transform: str, kind: AugmentationKind, given: str = "") -> Callable[[Any], Any]:
     def enter(make: Callable[[], Any]) -> Callable[[], Any]:
         name = make.__name__
         CASES[name] = Case(name, package, transform, kind, given, make)

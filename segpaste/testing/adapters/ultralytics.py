@@ -353,7 +353,8 @@ def _parts(transform: Any) -> list[Any]:
 def _kind_of(transform: Any) -> AugmentationKind:
     kinds: set[AugmentationKind] = set()
     for part in _parts(transform):
-        known = [_KINDS[c.__name__] for c in type(part).__mro__ if c.__name__ in _KINDS]
+        names = [c.__name__ for c in type(part).__mro__]
+        known: list[AugmentationKind] = [_KINDS[name] for name in names if name in _KINDS]
         if not known:
             raise ValueError(
                 f"kind: got None for {type(part).__name__}, "
@@ -415,7 +416,7 @@ def _path(mask: np.ndarray, start: tuple[int, int], end: tuple[int, int]) -> lis
 
 
 def _extent(mask: np.ndarray) -> list[float]:
-    ys, xs = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return [float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)]
 
 

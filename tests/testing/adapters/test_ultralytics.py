@@ -5,6 +5,7 @@ Needs ultralytics; without it only the error that says so is tested.
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import sys
@@ -27,8 +28,9 @@ from segpaste.types import DenseSample, Modality
 os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp())
 os.environ.setdefault("YOLO_VERBOSE", "False")
 
+augment: Any
 try:
-    from ultralytics.data import augment  # pyright: ignore[reportMissingImports]
+    augment = importlib.import_module("ultralytics.data.augment")
 except ImportError:
     augment = None
 
@@ -93,13 +95,17 @@ def differing(mine: Any, other: DenseSample) -> list[str]:
     ]
 
 
+def _numpy_state() -> list[int]:
+    state: Any = np.random.get_state()
+    return state[1].tolist()
+
+
 def of(labels: Any) -> Any:
     """What a transform returns who returns these labels."""
     return lambda given: given | labels(given)
 
 
 def paste(**options: Any) -> UltralyticsTransform:
-    assert augment is not None
     return UltralyticsTransform(augment.CopyPaste(p=1.0, mode="mixup"), **options)
 
 
@@ -164,7 +170,6 @@ def test_a_mask_in_two_parts_that_was_not_prepared_is_refused() -> None:
 @needs_ultralytics
 @given(samples())
 def test_the_flip_is_exact_for_polygons_at_the_pixels_centres(boxes: Any, target: DenseSample) -> None:
-    assert augment is not None
     adapter = UltralyticsTransform(augment.RandomFlip(p=1.0), segments="centres", boxes=boxes)
     prepared = adapter.prepare(target)
     assert differing(adapter(prepared, prepared, 0), mirrored(prepared)) == []
@@ -172,7 +177,6 @@ def test_the_flip_is_exact_for_polygons_at_the_pixels_centres(boxes: Any, target
 
 @needs_ultralytics
 def test_the_flip_moves_polygons_of_pixel_indices_one_pixel_too_far() -> None:
-    assert augment is not None
     sample = sample_of([[1, 1, 0, 0]])
     after = UltralyticsTransform(augment.RandomFlip(p=1.0))(sample, sample, 0)
     assert isinstance(after, DenseSample)
@@ -201,7 +205,6 @@ def test_the_donor_is_what_is_pasted_and_the_originals_are_not_trimmed() -> None
 
 @needs_ultralytics
 def test_copies_of_one_row_get_fresh_ids_of_their_own() -> None:
-    assert augment is not None
     target, donor = sample_of([[1, 1], [1, 1]]), sample_of([[1, 1], [1, 1]])
     mosaic = augment.Mosaic(DonorDataset(), imgsz=2)
     after = UltralyticsTransform(mosaic)(target, donor, 0)
@@ -255,7 +258,6 @@ def test_dtypes_that_change_and_rows_that_do_not_match_are_told() -> None:
 
 @needs_ultralytics
 def test_the_seed_decides_and_neither_generators_nor_samples_nor_the_transform_are_touched() -> None:
-    assert augment is not None
     sample = sample_of([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0]])
     kept = DenseSample.from_dict(
         {k: v.clone() for k, v in sample.to_dict().items() if isinstance(v, torch.Tensor)}
@@ -263,9 +265,9 @@ def test_the_seed_decides_and_neither_generators_nor_samples_nor_the_transform_a
     dataset = DonorDataset()
     both = augment.Compose([augment.RandomHSV(), augment.CopyPaste(dataset, p=1.0, mode="mixup")])
     adapter = UltralyticsTransform(both)
-    before = random.getstate(), np.random.get_state()[1].tolist()
+    before = random.getstate(), _numpy_state()
     first, second, other = (adapter(sample, sample, seed) for seed in (1, 1, 2**63 + 5))
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    assert (random.getstate(), _numpy_state()) == before
     assert isinstance(first, DenseSample)
     assert isinstance(other, DenseSample)
     assert differing(second, first) == []
@@ -276,7 +278,6 @@ def test_the_seed_decides_and_neither_generators_nor_samples_nor_the_transform_a
 
 @needs_ultralytics
 def test_boxes_that_the_library_makes_of_polygons_are_read_as_those() -> None:
-    assert augment is not None
     masks = torch.zeros((1, 8, 8), dtype=torch.int64)
     masks[0, 2:7, 1:6] = 1
     sample = sample_of(*masks.tolist())
@@ -290,7 +291,6 @@ def test_boxes_that_the_library_makes_of_polygons_are_read_as_those() -> None:
 
 @needs_ultralytics
 def test_kind_and_name_follow_from_the_transform() -> None:
-    assert augment is not None
     kinds = {
         augment.CopyPaste(mode="flip"): "paste",
         augment.RandomFlip(): "geometric",
@@ -308,7 +308,6 @@ def test_kind_and_name_follow_from_the_transform() -> None:
 
 @needs_ultralytics
 def test_arguments_that_make_no_sense_are_refused() -> None:
-    assert augment is not None
     with pytest.raises(ValueError, match=r"^kind: got None for MixUp, expected 'paste', 'geometric' or"):
         UltralyticsTransform(augment.MixUp(None))
     with pytest.raises(
