@@ -27,6 +27,8 @@ class SampleCase:
         schema: the class table, if there is one.
         before: the sample it was made from.
         source: the sample it was pasted from.
+        box_slack: by how many pixels a side of a box may miss its mask, ``[K, 4]`` or one
+            number.
     """
 
     def __init__(
@@ -35,9 +37,11 @@ class SampleCase:
         schema: PanopticSchema | None = None,
         before: DenseSample | PaddedBatchedDenseSample | None = None,
         source: DenseSample | PaddedBatchedDenseSample | None = None,
+        box_slack: float | torch.Tensor = 0.0,
     ) -> None:
         self.sample = sample
         self.schema = schema
+        self.box_slack = box_slack
         self._before = before
         self._source = source
 

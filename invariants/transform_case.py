@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch.nn.functional import max_pool2d
 
+from segpaste.invariants.masks import tight_boxes
 from segpaste.invariants.provenance import DONOR, TARGET, Trace
 from segpaste.invariants.report import Finding, not_decidable
 from segpaste.invariants.sample_case import DEFAULT_IGNORE
@@ -21,6 +22,9 @@ Object = tuple[int, int]
 
 LARGEST_RESIDUAL = 0.75
 """Nearest sampling is off an affine map by half a pixel; more is a map of another kind."""
+
+SAMPLED_BESIDE = 1.0
+"""Pixels of the output by which a box that was computed may miss a mask that was sampled."""
 
 _LARGEST_EXACT_REACH = 8
 _FEWEST_PIXELS = 4
@@ -281,6 +285,22 @@ class TransformCase:
         of = [int(present(self.inputs[o].ids)[k]) for o, k in self.objects]
         is_known = any(of[n] == wanted and self.objects[n][0] == TARGET for n in every)
         return [n for n in every if of[n] == wanted] if is_known else every
+
+    def sampled_box_slack(self) -> torch.Tensor:
+        """``[K, 4]`` float64, by how many pixels a box may miss a mask that was sampled.
+
+        A pixel on each side, and outward as far as the object may reach: parts of it may be
+        too thin to be sampled.
+        """
+        tight = tight_boxes(present(self.after.masks)).to(torch.float64)
+        slack = torch.full_like(tight, SAMPLED_BESIDE)
+        reaches = tight_boxes(self.object_near)
+        outward = torch.tensor([-1, -1, 1, 1], device=tight.device)
+        for row in self.rows:
+            for n in self.claims(row, keeps_ids=self.donor is None):
+                if bool(self.object_near[n].any()):
+                    slack[row] = slack[row].maximum((reaches[n] - tight[row]) * outward + SAMPLED_BESIDE)
+        return slack
 
     def affine(self, origin: int) -> Affine | None:
         """How output pixels map to those of one input; None if not known, or by no affine map."""

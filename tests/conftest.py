@@ -10,6 +10,10 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in child processes
 
+# Libraries that the adapters' tests use look for newer versions of themselves, or report home.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("ALBUMENTATIONS_OFFLINE", "1")
+
 if "SEGPASTE_REPLAYS" not in os.environ:  # violations found on purpose are not kept beside the sources
     os.environ["SEGPASTE_REPLAYS"] = tempfile.mkdtemp(prefix="segpaste-replays-")
     atexit.register(shutil.rmtree, os.environ["SEGPASTE_REPLAYS"], ignore_errors=True)

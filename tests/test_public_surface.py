@@ -95,6 +95,7 @@ SURFACE: dict[str, set[str]] = {
         "assert_paste",
         "assert_sample",
         "check_metamorphic",
+        "check_moved_sample",
         "check_padded",
         "check_paste",
         "check_provenance",

@@ -205,9 +205,9 @@ def replay(
     promote: Annotated[
         bool, typer.Option("--promote", help="Write it as a regression test, with its input beside it.")
     ] = False,
-    into: Annotated[
-        Path, typer.Option("--into", metavar="DIR", help="Where the test is written.")
-    ] = Path("tests/regressions"),
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where the test is written.")] = Path(
+        "tests/regressions"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Replace a test that is there already.")] = False,
 ) -> int:
     """Run a violation again that `verify` found: still failing (exit code 1), or fixed (0).

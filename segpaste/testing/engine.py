@@ -416,11 +416,11 @@ class _TargetRun:
         known = self._exhibits.get(stream.group)
         if known is None or score > known[0]:
             one = example.alone(0)
-            takes_donor = isinstance(self._target, Executor) or self._target.takes_donor
+            mixes = isinstance(self._target, Executor) or self._target.mixes
             exhibit = Exhibit(
                 one.where,
                 ragged(one.target),
-                ragged(one.source) if takes_donor else None,
+                ragged(one.source) if mixes else None,
                 judgement.after[0],
                 union if pastes else None,
                 one,
@@ -475,17 +475,17 @@ class _TargetRun:
             device=self._options.device,
         )
         before, donor = _shown(example, index)
-        takes_donor = isinstance(self._target, Executor) or self._target.takes_donor
+        mixes = isinstance(self._target, Executor) or self._target.mixes
         return MinimalCase(
             example=example,
             report=report,
             before=before,
-            donor=donor if takes_donor else None,
+            donor=donor if mixes else None,
             after=judgement.after[index] if made else None,
             rows=tuple(slots.index(slot) for slot in report.rows if slot in slots),
             how=repr(example.plan) if isinstance(self._target, Executor) else f"seed {example.seed}",
             code=code,
-            replay_id=replay_id(code),
+            replay_id=replay_id(self._target.name, code),
         )
 
 

@@ -16,6 +16,7 @@ from segpaste.invariants import (
     InvariantReport,
     MetamorphicCase,
     check_metamorphic,
+    check_moved_sample,
     check_padded,
     check_paste,
     check_provenance,
@@ -46,6 +47,7 @@ from segpaste.types import (
 )
 
 COMPLETES = "target.completes"
+MODALITIES_KEPT = "target.modalities_kept"
 KINDS = ("target", "sample", "padded", "paste", "metamorphic", "geometric", "photometric", "provenance")
 TargetKind = Literal["executor", "paste", "geometric", "photometric"]
 
@@ -91,6 +93,11 @@ RUNNER_LAWS: dict[str, RunnerLaw] = {
         "what comes out has as many boxes as labels, ids and masks",
         "boxes are filtered where they leave the canvas and masks are not; instance masks are "
         "replaced by one semantic map",
+    ),
+    MODALITIES_KEPT: RunnerLaw(
+        MODALITIES_KEPT,
+        "what comes out carries every kind of label that went in",
+        "a wrapper rebuilds the sample from the fields it knows, and depth or the panoptic map is gone",
     ),
     DTYPE_KEPT: RunnerLaw(
         DTYPE_KEPT,
@@ -162,10 +169,10 @@ def applicable_laws(kind: TargetKind, only: str = "*") -> list[str]:
     if kind == "executor":
         own, kinds, several = (COMPLETES,), ("sample", "padded", "paste", "metamorphic"), None
     elif kind == "paste":
-        own, kinds = (COMPLETES, ROWS_ALIGNED, DTYPE_KEPT), ("sample", "paste", "metamorphic", "provenance")
+        own, kinds = tuple(RUNNER_LAWS), ("sample", "paste", "metamorphic", "provenance")
         several = _SEVERAL_PASTES
     else:
-        own, kinds = (COMPLETES, ROWS_ALIGNED, DTYPE_KEPT), ("sample", "metamorphic", kind)
+        own, kinds = tuple(RUNNER_LAWS), ("sample", "metamorphic", kind)
         several = _SEVERAL_RUNS
     chosen: dict[str, tuple[str, ...] | None] = dict.fromkeys(kinds)
     chosen["metamorphic"] = several
@@ -293,7 +300,7 @@ def _judge_augmentation(
     judgement.slots.append(_slots(before, after) if pastes else list(range(len(after))))
     judgement.unions.append(_union(before, after, returned.audit))
     judgement.add(_of_result(only, before, returned))
-    others = donor if target.takes_donor else None
+    others = donor if target.mixes else None
     if pastes and _any("paste", only):
         judgement.add(check_paste(before, after, returned.audit, source=donor, schema=schema, only=only))
         clock.lap("paste")
@@ -310,28 +317,27 @@ def _judge_augmentation(
         )
         clock.lap("photometric")
         return
-    if _any("sample", only):
-        # What moves pixels leaves none where it was: nothing of the input excuses its output.
-        judgement.add(
-            check_sample(after, schema, before=before, source=donor, only=only)
-            if pastes
-            else check_sample(after, schema, only=only)
-        )
+    if pastes and _any("sample", only):
+        judgement.add(check_sample(after, schema, before=before, source=donor, only=only))
         clock.lap("sample")
     kind = "provenance" if pastes else "geometric"
-    if not _any(kind, only):
+    if not _any(kind, only) and (pastes or not _any("sample", only)):
         return
 
     def rerun(sample: DenseSample, other: DenseSample) -> DenseSample:
         return target.run(sample, other, example.seed, example.config).sample
 
     trace = traced(rerun, before, donor, after)
-    judgement.add(
-        check_provenance(before, after, donor=donor, trace=trace, schema=schema, only=only)
-        if pastes
-        else check_transform("geometric", before, after, donor=others, trace=trace, schema=schema, only=only)
-    )
+    if pastes:
+        judgement.add(check_provenance(before, after, donor=donor, trace=trace, schema=schema, only=only))
+    else:
+        judgement.add(
+            check_transform("geometric", before, after, donor=others, trace=trace, schema=schema, only=only)
+        )
     clock.lap(kind)
+    if not pastes and _any("sample", only):
+        judgement.add(check_moved_sample(before, after, donor=others, trace=trace, schema=schema, only=only))
+        clock.lap("sample")
 
 
 def _judge_metamorphic(target: Target, example: Example, only: str, judgement: Judgement) -> None:
@@ -438,7 +444,12 @@ def _of_result(only: str, before: DenseSample, returned: Returned) -> list[Invar
     was, now = (str(s.image.dtype).removeprefix("torch.") for s in (before, returned.sample))
     if now != was:
         said.setdefault(DTYPE_KEPT, f"image: {now}, expected {was} as before")
-    return [report for law in (ROWS_ALIGNED, DTYPE_KEPT) for report in _of_runner(only, law, said.get(law))]
+    gone = before.active_modalities() - returned.sample.active_modalities()
+    if gone:
+        names = ", ".join(sorted(modality.value for modality in gone))
+        said[MODALITIES_KEPT] = f"{names}: gone, expected what went in"
+    own = [law for law in RUNNER_LAWS if law != COMPLETES]
+    return [report for law in own for report in _of_runner(only, law, said.get(law))]
 
 
 def _one_slot_each(sample: DenseSample) -> PaddedBatchedDenseSample:

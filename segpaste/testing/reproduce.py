@@ -67,9 +67,14 @@ def reproduction(
     return imports + body if body.startswith("from ") else f"{imports}\n{body}"
 
 
-def replay_id(code: str) -> str:
-    """Eight hexadecimal digits."""
-    return hashlib.sha256(code.encode()).hexdigest()[:8]
+def replay_id(target: str, code: str) -> str:
+    """Eight hexadecimal digits.
+
+    Args:
+        target: name of what was verified; the code does not name one that cannot be imported.
+        code: the program of :func:`reproduction`.
+    """
+    return hashlib.sha256(f"{target}\n{code}".encode()).hexdigest()[:8]
 
 
 def _executor_body(

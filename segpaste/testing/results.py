@@ -38,7 +38,7 @@ class MinimalCase:
         how: the plan or the seed, in a line.
         code: Python source that builds the input again, runs the target and prints the
             law's verdict.
-        replay_id: eight hexadecimal digits, a digest of ``code``.
+        replay_id: eight hexadecimal digits, a digest of the target's name and ``code``.
         stored: the file that holds the input, for ``segpaste replay`` and ``segpaste show``.
     """
 

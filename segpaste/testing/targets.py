@@ -139,6 +139,11 @@ class Augmentation:
     accepts: Accepts | None = None
     spec: str | None = None
 
+    @property
+    def mixes(self) -> bool:
+        """Whether a donor takes part."""
+        return self.function.mixes if isinstance(self.function, Adapter) else self.takes_donor
+
     def prepare(self, sample: DenseSample) -> DenseSample:
         """What of a drawn sample the augmentation's library can represent: all of it, as a rule."""
         return self.function.prepare(sample) if isinstance(self.function, Adapter) else sample

@@ -227,3 +227,20 @@ def test_metric_depth_without_depth_does_not_agree() -> None:
     object.__setattr__(batch, "metric_depth", True)
     (report,) = check_sample(batch, only="sample.shapes_agree")
     assert report.message == "metric_depth: got True without depth, expected depth and depth_valid"
+
+
+def test_boxes_beside_sampled_masks_may_miss_them_by_the_slack() -> None:
+    masks = torch.zeros((1, 4, 4), dtype=torch.bool)
+    masks[0, 1:3, 1:3] = True
+    for box, off in (([1.0, 1.0, 3.0, 3.0], 0.0), ([0.5, 1.5, 3.5, 3.0], 0.5), ([1.0, 1.0, 3.0, 4.5], 1.5)):
+        sample = DenseSample.unchecked(
+            image=torch.zeros((3, 4, 4), dtype=torch.uint8),
+            boxes=torch.tensor([box]),
+            labels=torch.tensor([1]),
+            instance_ids=torch.tensor([1], dtype=torch.int32),
+            instance_masks=masks,
+        )
+        for slack in (0.0, 0.5, 1.0, 1.5):
+            for law, miss in (("instance.boxes_are_tight", off), ("instance.boxes_in_canvas", off - 1)):
+                (report,) = check_sample(sample, box_slack=slack, only=law)
+                assert report.ok == (miss <= slack), (box, slack, law)

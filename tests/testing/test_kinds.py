@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from segpaste.strategies.scenes import DEFAULT_SCHEMA
 from segpaste.testing import AugmentationViolation, Result, TargetNotFoundError, check_augmentation
 from segpaste.testing.adapters import Accepts, Adapted, Adapter, Complaint, UnreadableResultError
 from segpaste.testing.adapters.base import DTYPE_KEPT, ROWS_ALIGNED
-from segpaste.testing.judge import COMPLETES, applicable_laws
+from segpaste.testing.judge import COMPLETES, MODALITIES_KEPT, applicable_laws
 from segpaste.types import DenseSample, Modality
 from tests.testing import transforms
 
@@ -172,3 +173,46 @@ def test_a_kind_that_makes_no_sense_is_refused(aug: Any, kind: Any, message: str
 def test_a_law_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="matches no law of target .*mirrored"):
         record(transforms.mirrored, kind="geometric", only="photometric.*")
+
+
+def test_a_modality_that_is_lost_is_reported() -> None:
+    def forgets_depth(sample: DenseSample, seed: int) -> DenseSample:
+        values = sample.to_dict()
+        for name in ("depth", "depth_valid", "metric_depth"):
+            values.pop(name, None)
+        return DenseSample.from_dict(values)
+
+    results = record(forgets_depth, kind="geometric", modalities=["instance+depth"], examples=4)
+    result = results[MODALITIES_KEPT]
+    assert (result.status, result.violation) == (
+        "failed",
+        "[target.modalities_kept] depth: gone, expected what went in",
+    )
+    assert results["geometric.depth_moves_with_image"].status == "not applicable"
+
+
+def test_a_resized_box_may_be_a_pixel_beside_a_sampled_mask_and_no_more() -> None:
+    def shrunk(sample: DenseSample, seed: int, *, off: float = 0.0) -> DenseSample:
+        size = sample.canvas_size
+        rows, columns = torch.arange(7) * size[0] // 7, torch.arange(5) * size[1] // 5
+        whole = torch.zeros((0, *size)) if sample.instance_masks is None else sample.instance_masks
+        masks = whole.as_subclass(torch.Tensor)[:, rows][:, :, columns].bool()
+        kept = masks.flatten(1).any(dim=1)
+        scale = torch.tensor([5 / size[1], 7 / size[0]] * 2)
+        boxes = (sample.boxes.as_subclass(torch.Tensor) * scale + off)[kept]
+        return DenseSample.unchecked(
+            image=v2.Resize((7, 5), antialias=True)(sample.image),
+            boxes=boxes,
+            labels=sample.labels[kept],
+            instance_ids=None if sample.instance_ids is None else sample.instance_ids[kept],
+            instance_masks=masks[kept],
+        )
+
+    def shrunk_and_off(sample: DenseSample, seed: int) -> DenseSample:
+        return shrunk(sample, seed, off=2.5)
+
+    law = "instance.boxes_are_tight"
+    options: dict[str, Any] = {"kind": "geometric", "modalities": ["instance"], "only": law}
+    fine = record(shrunk, **options)[law]
+    assert fine.status == "passed", fine.violation
+    assert record(shrunk_and_off, **options)[law].status == "failed"

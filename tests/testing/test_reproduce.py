@@ -48,7 +48,7 @@ def test_every_kind_of_violation_is_reproduced(failed: dict[str, Result]) -> Non
         assert [report.name for report in violated] == [law], result.minimal.code
         if law_kind(law) != "target":
             assert violated[0].message == result.minimal.report.message
-        assert result.minimal.replay_id == replay_id(result.minimal.code)
+        assert result.minimal.replay_id == replay_id(result.target, result.minimal.code)
 
 
 @settings(max_examples=10)

@@ -130,6 +130,7 @@ class AlbumentationsTransform(Adapter):
             f"albumentations:{'+'.join(type(t).__name__ for t in transforms)}" if name is None else name
         )
         self.kind = _kind(library, leaves) if kind is None else kind
+        self.mixes = bool(self._metadata)
         carried = frozenset(Modality) if modalities is None else frozenset(Modality(m) for m in modalities)
         if modalities is None and self._metadata:
             carried = _MIXED

@@ -79,11 +79,13 @@ class Adapter(ABC):
         name: what reports call it.
         kind: what the augmentation does.
         accepts: what it can be given.
+        mixes: whether the donor takes part; pictures of violations show it only then.
     """
 
     name: str
     kind: AugmentationKind
     accepts: Accepts
+    mixes: bool = True
 
     @abstractmethod
     def __call__(self, target: DenseSample, donor: DenseSample, seed: int) -> DenseSample | Adapted:

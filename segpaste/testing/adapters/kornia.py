@@ -98,6 +98,7 @@ class KorniaAugmentation(Adapter):
             raise ValueError(f"kind: got {kind!r}, expected 'geometric' or 'photometric'")
         self.name = name or _name(augmentation)
         self.kind = "paste" if self._transplants else kind or _kind(augmentation, library)
+        self.mixes = self._transplants
         self._augmentation = augmentation if self._transplants else _with_dicts(augmentation, library)
         self._box_key = box_key
         self._last = 1.0 if boxes == "inclusive" and box_key != "bbox_xywh" else 0.0

@@ -88,6 +88,7 @@ class MMDetectionTransform(Adapter):
         names = "+".join(type(t).__name__ for t in self._transforms)
         self.name = f"mmdetection:{names}" if name is None else name
         self.kind = _kind(leaves) if kind is None else kind
+        self.mixes = self._mixed > 0
         if modalities is None:
             carried = _NO_SEMANTIC if self._mixed else _CARRIED
         else:

@@ -139,6 +139,7 @@ class TorchvisionTransform(Adapter):
         self._camera = camera
         self.name = name or _name(transform)
         self.kind = kind or _kind(transform)
+        self.mixes = False
         least = _least_side(transform) if min_side is None else min_side
         self.accepts = Accepts(
             modalities=frozenset(modalities) | {Modality.IMAGE},
