@@ -32,6 +32,7 @@ def test_the_right_law_fails_with_an_example_of_a_few_pixels(name: str) -> None:
     assert minimal is not None
     height, width = minimal.before.canvas_size
     assert height * width <= 16
+    assert minimal.donor is not None
     assert len(minimal.before) + len(minimal.donor) <= 4
     assert minimal.report.message
 
