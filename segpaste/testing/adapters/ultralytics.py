@@ -99,6 +99,7 @@ class UltralyticsTransform(Adapter):
         self._polygon_boxes = boxes == "polygon" or (boxes is None and _makes_boxes(transform))
         self.kind = kind if kind is not None else _kind_of(transform)
         self.name = name if name is not None else _name_of(transform)
+        self.mixes = any(_asks_for_more(part) for part in _parts(transform))
         self.accepts = Accepts(
             modalities=frozenset({Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC}),
             image_dtypes=(torch.uint8,),
@@ -331,7 +332,7 @@ def _seeded(seed: int) -> Iterator[None]:
 @contextmanager
 def _asked_for(transform: Any, others: _Donor) -> Iterator[None]:
     """Whoever asks a data set for more pictures gets the donor; afterwards, what it had."""
-    asking = [part for part in _parts(transform) if hasattr(part, "dataset")]
+    asking = [part for part in _parts(transform) if _asks_for_more(part)]
     known = [part.dataset for part in asking]
     for part in asking:
         part.dataset = others
@@ -340,6 +341,11 @@ def _asked_for(transform: Any, others: _Donor) -> Iterator[None]:
     finally:
         for part, dataset in zip(asking, known, strict=True):
             part.dataset = dataset
+
+
+def _asks_for_more(part: Any) -> bool:
+    """Whether a transform asks a data set for more pictures."""
+    return hasattr(part, "dataset") and getattr(part, "mode", None) != "flip"
 
 
 def _parts(transform: Any) -> list[Any]:

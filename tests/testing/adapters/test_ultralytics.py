@@ -302,6 +302,8 @@ def test_kind_and_name_follow_from_the_transform() -> None:
         adapter = adapt(transform)
         assert isinstance(adapter, UltralyticsTransform)
         assert adapter.kind == kind
+    assert UltralyticsTransform(augment.Compose([augment.CopyPaste(mode="mixup")])).mixes
+    assert not UltralyticsTransform(augment.CopyPaste(mode="flip")).mixes
     assert UltralyticsTransform(augment.CopyPaste()).name == "ultralytics:CopyPaste(mode='flip')"
     assert UltralyticsTransform(augment.RandomFlip(), name="mine", kind="photometric").name == "mine"
 
