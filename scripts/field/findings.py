@@ -256,9 +256,10 @@ _ALL = [
             "the pixels' centres (x + 0.5) are flipped exactly, see the case beside this one."
         ),
         matters=(
-            "Every flipped mask is off by one pixel; of an object of one pixel's width no pixel is "
-            "right, and objects at the border lose a column. Half of all training pictures are "
-            "flipped. A double flip hides it, so that tests by involution pass."
+            "Every flipped mask is off by one pixel of the picture that was labelled (scaled with the"
+            " picture, if that is resized before the flip); of an object of one pixel's width no "
+            "pixel is right, and objects at the border lose a column. Half of all training pictures "
+            "are flipped by default. A double flip hides it, so that tests by involution pass."
         ),
         remedy=(
             "Add 0.5 to the contours in `masks2segments` and in the converter: `polygon2mask` truncates, so "
@@ -398,15 +399,18 @@ _ALL = [
         ),
     ),
     Finding(
-        name="albumentationsx_mosaic_boxes",
+        name="albumentationsx_mosaic_empty",
         package="albumentationsx",
         grade="contract",
-        title="Boxes of a mosaic are cut to the window, not computed from what is left of the mask",
-        evidence=("albumentationsx_mosaic_bound", "instance.boxes_are_tight"),
+        title="Mosaic keeps objects of which nothing can be seen, with an empty mask",
+        evidence=("albumentationsx_mosaic_bound", "instance.masks_not_empty"),
         covers={"albumentationsx_mosaic_bound": _CROPPED},
-        wrong=_WRONG_CROPPED,
-        matters=_MATTERS_CROPPED,
-        remedy="Users: compute boxes from masks at the end of the pipeline, and drop empty masks.",
+        wrong=(
+            "An object whose box reaches into the window of the mosaic and whose mask does not stays,"
+            " with an empty mask, under `instance_binding`, too. (With it, crops drop such objects.)"
+        ),
+        matters="An object that cannot be seen is an object to be found.",
+        remedy="Users: drop rows with empty masks at the end of the pipeline.",
     ),
     Finding(
         name="ultralytics_mosaic_border",

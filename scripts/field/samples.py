@@ -19,7 +19,7 @@ class Disjoint(Adapter):
 
     def __init__(self, adapter: Adapter, image_dtype: torch.dtype | None = None) -> None:
         self._adapter = adapter
-        self.name, self.kind = adapter.name, adapter.kind
+        self.name, self.kind, self.mixes = adapter.name, adapter.kind, adapter.mixes
         dtypes = adapter.accepts.image_dtypes if image_dtype is None else (image_dtype,)
         self.accepts = replace(adapter.accepts, image_dtypes=dtypes)
 

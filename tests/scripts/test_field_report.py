@@ -16,6 +16,7 @@ from scripts.field import run
 from scripts.field.cases import CASES
 from scripts.field.findings import BILLS, FINDINGS
 from scripts.field.page import accounts, found, kept, problems, rendered
+from segpaste.testing.replays import replay
 from segpaste.testing.stored import read_violation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -86,6 +87,15 @@ def test_every_picture_and_every_stored_violation_is_there_and_named() -> None:
     for case, entry in _broken():
         violation = read_violation(stored[entry["replay"]])
         assert (violation.law, violation.spec) == (entry["law"], CASES[case].target)
+
+
+def test_stored_violations_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (part,) = [part for part in PARTS.values() if part["library"] == "torchvision"]
+    for case in part["cases"].values():
+        for entry in case["broken"]:
+            again = replay(FOLDER / "replays" / f"{entry['replay']}.safetensors")
+            assert (again.status, again.message) == ("still failing", entry["message"])
 
 
 def test_every_finding_is_of_cases_and_laws_that_exist() -> None:
