@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,13 +57,22 @@ CASES: dict[str, Case] = {}
 
 OURS = "segpaste"
 
+_MODULES = {"albumentationsx": "albumentations"}
+
 
 def installed(package: str) -> str | None:
-    """The version of a distribution; None where it is not installed."""
+    """The version of a distribution; None where it is not installed or another's module is in its place."""
     try:
-        return version(package)
+        found = distribution(package)
     except PackageNotFoundError:
         return None
+    module = _MODULES.get(package, package)
+    place = found.locate_file(f"{module}/__init__.py")
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return None
+    own = Path(spec.origin).resolve() == Path(str(place)).resolve()
+    return found.version if own else None
 
 
 def _case(package: str, transform: str, kind: AugmentationKind, given: str = "") -> Callable[[Any], Any]:

@@ -6,14 +6,16 @@ import copy
 import json
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts import field_report
-from scripts.field import run
-from scripts.field.cases import CASES
+from scripts.field import cases, run
+from scripts.field.cases import CASES, installed
 from scripts.field.findings import BILLS, FINDINGS
 from scripts.field.page import accounts, found, kept, problems, rendered
 from segpaste.testing.replays import replay
@@ -110,11 +112,11 @@ def test_every_finding_is_of_cases_and_laws_that_exist() -> None:
 def test_a_broken_law_without_a_grade_and_a_finding_that_is_gone_are_told() -> None:
     parts = copy.deepcopy(PARTS)
     (name,) = [name for name, part in parts.items() if part["library"] == "kornia"]
-    cases = parts[name]["cases"]
-    entry = cases["kornia_horizontal_flip"]["broken"].pop()
-    cases["kornia_horizontal_flip"]["broken"] = []
-    cases["kornia_color_jitter"]["broken"].append(entry | {"law": "image.finite"})
-    cases["kornia_transplantation"]["held"].pop("target.completes")
+    kornia = parts[name]["cases"]
+    entry = kornia["kornia_horizontal_flip"]["broken"].pop()
+    kornia["kornia_horizontal_flip"]["broken"] = []
+    kornia["kornia_color_jitter"]["broken"].append(entry | {"law": "image.finite"})
+    kornia["kornia_transplantation"]["held"].pop("target.completes")
     assert problems(parts) == [
         "ungraded: kornia_color_jitter: image.finite: no finding accounts for it",
         "not found: kornia_bbox_xyxy: kornia_horizontal_flip holds instance.boxes_are_tight",
@@ -138,9 +140,9 @@ def test_a_part_is_run_and_joins_the_others(
     assert "torchvision: torchvision_horizontal_flip: " in said
     parts = json.loads((tmp_path / "field-report.json").read_text("utf-8"))
     assert [part["library"] for part in parts.values()] == ["kornia", "torchvision"]
-    cases = list(parts.values())[1]["cases"]
-    assert cases["torchvision_horizontal_flip"]["broken"] == []
-    laws = [entry["law"] for entry in cases["torchvision_flip_normals"]["broken"]]
+    torchvision = list(parts.values())[1]["cases"]
+    assert torchvision["torchvision_horizontal_flip"]["broken"] == []
+    laws = [entry["law"] for entry in torchvision["torchvision_flip_normals"]["broken"]]
     assert laws == ["geometric.intrinsics_follow", "geometric.normals_rotate_with_image"]
     page = (tmp_path / "field-report.md").read_text("utf-8")
     assert page == rendered(parts)
@@ -153,6 +155,16 @@ def test_a_part_is_run_and_joins_the_others(
 def test_a_library_that_is_not_here_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert field_report.main(["--only", "nothing", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "--only: got 'nothing', which is not installed or has no case\n"
+
+
+def test_a_distribution_whose_module_another_one_provides_is_not_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert installed("torchvision") == version("torchvision")
+    assert installed("no-such-distribution") is None
+    elsewhere = ModuleSpec("torchvision", None, origin=__file__)
+    monkeypatch.setattr(cases, "find_spec", lambda _: elsewhere)
+    assert installed("torchvision") is None
 
 
 def test_a_stale_page_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
