@@ -49,7 +49,9 @@ def check_augmentation(
             defaults do not fit; or a callable. Of kind ``"paste"`` that is a callable
             ``(target: DenseSample, donor: DenseSample, seed: int) -> DenseSample`` or
             ``-> (DenseSample, BatchAuditPacket)`` with B = 1; if it has a parameter ``config``
-            it is given the drawn ``BatchCopyPasteConfig``. Of the other kinds it is
+            it is given the drawn ``BatchCopyPasteConfig``, and samples of every legal form:
+            with padding, loose boxes, rows without a pixel. Without it, samples are tidy, have
+            three channels and no padding. Of the other kinds it is
             ``(sample, seed) -> DenseSample``, or ``(sample, donor, seed)`` if it mixes two.
             Or the name of a built-in executor, or ``"module:attribute"``, or
             ``"module:Call(argument=1)"``. Without an audit, what was pasted is inferred;

@@ -315,8 +315,11 @@ def _augmentation(
         raise TargetNotFoundError(f"target {called}: got {type(value).__name__}, expected a callable")
     chosen = kind or "paste"
     takes_donor = chosen == "paste" or _takes_donor(value, called, chosen)
-    accepts = None if chosen == "paste" else Accepts()
-    return Augmentation(called, value, _takes_config(value), imported_by, chosen, takes_donor, accepts, spec)
+    takes_config = _takes_config(value)
+    # One that asks for the configuration knows what a paste here is given: padding, loose boxes,
+    # rows without a pixel. To any other these are accidents of somebody else's batches.
+    accepts = None if chosen == "paste" and takes_config else Accepts()
+    return Augmentation(called, value, takes_config, imported_by, chosen, takes_donor, accepts, spec)
 
 
 def _takes_donor(function: Augment, name: str, kind: str) -> bool:
