@@ -275,7 +275,7 @@ class _TargetRun:
         target = self._target
         if stream.data is not None:
             examples = real_examples(stream.data)
-            if isinstance(target, Augmentation) and target.accepts is not None:
+            if isinstance(target, Augmentation) and target.is_adapted:
                 return examples.map(lambda example: represented(example, target.prepare))
             return examples
         if isinstance(target, Augmentation) and target.accepts is not None:
@@ -390,6 +390,8 @@ class _TargetRun:
         """Whether an example is one that the target can be given."""
         if isinstance(self._target, Executor) or self._target.accepts is None:
             return True
+        if example.group != DRAWN and not self._target.is_adapted:
+            return True  # real samples are given as they are
         accepts = self._target.accepts
         sides = example.target.canvas_size
         if min(sides) < accepts.min_side or example.target.padding_mask is not None:

@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from segpaste.testing.adapters import Adapter
 from segpaste.testing.examples import Example
 from segpaste.testing.judge import COMPLETES, RUNNER_LAWS, law_kind
 from segpaste.testing.literals import UNPACKED, config_code, plan_code, sample_code, schema_code
@@ -57,7 +56,7 @@ def reproduction(
         body = _executor_body(target, example, law, sample, schema, loaders or {}, device)
     elif (
         target.kind != "paste"
-        or isinstance(target.function, Adapter)
+        or target.is_adapted
         or law in _JUDGED
         or law_kind(law) == "provenance"
     ):

@@ -140,6 +140,11 @@ class Augmentation:
     spec: str | None = None
 
     @property
+    def is_adapted(self) -> bool:
+        """Whether it is another library's, behind an adapter."""
+        return isinstance(self.function, Adapter)
+
+    @property
     def mixes(self) -> bool:
         """Whether a donor takes part."""
         return self.function.mixes if isinstance(self.function, Adapter) else self.takes_donor

@@ -72,10 +72,10 @@ def _violated(result: Result, **names: Any) -> list[str]:
 
 
 def test_a_violation_on_a_frame_is_cut_down_to_what_matters() -> None:
-    aug = _wrong_beyond(20)
+    aug = _wrong_beyond(24)
     failed = _failure(aug, _data(12, 48))
     assert failed.minimal is not None
-    assert failed.minimal.before.canvas_size == (1, 21)
+    assert failed.minimal.before.canvas_size == (1, 25)
     assert failed.minimal.example.where.startswith("cut from frames: ")
     assert failed.first is not None
     assert "frames: " in failed.first
