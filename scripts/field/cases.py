@@ -152,6 +152,32 @@ def torchvision_color_jitter() -> Any:
     return _adapters().TorchvisionTransform(v2.ColorJitter(0.4, 0.4))
 
 
+@_case("torchvision", "v2.Resize((9, 13))", "geometric")
+def torchvision_resize() -> Any:
+    v2: Any = import_module("torchvision.transforms.v2")
+    return _adapters().TorchvisionTransform(v2.Resize((9, 13)))
+
+
+@_case("torchvision", "v2.RandomRotation(30)", "geometric")
+def torchvision_rotation() -> Any:
+    v2: Any = import_module("torchvision.transforms.v2")
+    return _adapters().TorchvisionTransform(v2.RandomRotation(30))
+
+
+@_case(
+    "torchvision",
+    "v2.Compose([v2.RandomCrop(2), v2.SanitizeBoundingBoxes(labels_getter=labels_and_ids)])",
+    "geometric",
+    "the getter finds labels and ids",
+)
+def torchvision_sanitize() -> Any:
+    v2: Any = import_module("torchvision.transforms.v2")
+    getter = import_module("segpaste.testing.adapters.torchvision").labels_and_ids
+    clean = v2.SanitizeBoundingBoxes(labels_getter=getter)
+    # A small window, which objects often miss and which often has as many rows of pixels as objects.
+    return _adapters().TorchvisionTransform(v2.Compose([v2.RandomCrop(2), clean]))
+
+
 # Albumentations (2.0.8, the last of its line) and AlbumentationsX, which share a module's name.
 
 
@@ -240,6 +266,18 @@ def kornia_horizontal_flip_inclusive() -> Any:
 @_case("kornia", "RandomCrop((6, 6), p=1)", "geometric", 'boxes as "bbox_xyxy", both corners inside')
 def kornia_crop() -> Any:
     return _kornia("RandomCrop", {"boxes": "inclusive"}, (6, 6), p=1.0)
+
+
+@_case(
+    "kornia", 'Resize((9, 13), resample="nearest")', "geometric", 'boxes as "bbox_xyxy", both corners inside'
+)
+def kornia_resize() -> Any:
+    return _kornia("Resize", {"boxes": "inclusive"}, (9, 13), resample="nearest")
+
+
+@_case("kornia", "Resize((9, 13))", "geometric", 'boxes as "bbox_xywh"')
+def kornia_resize_default() -> Any:
+    return _kornia("Resize", {"box_key": "bbox_xywh"}, (9, 13))
 
 
 @_case("kornia", "ColorJitter(0.2, 0.2, 0.2, 0.1, p=1)", "photometric")

@@ -58,6 +58,13 @@ _TIGHT = ("instance.boxes_are_tight", "instance.bbox_recomputed_from_mask")
 _OVER_IGNORE = ("paste.not_on_ignore", "semantic.ignore_preserved")
 _CROPPED = ("instance.boxes_are_tight", "instance.masks_not_empty", "panoptic.ids_are_rows")
 
+_ROUNDED = (
+    "panoptic.ids_are_rows",
+    "panoptic.masks_match_map",
+    "geometric.labels_never_grow",
+    "geometric.panoptic_moves_with_image",
+)
+
 _WRONG_OVER_IGNORE = (
     "Objects are pasted over pixels that the target's semantic map marks as *ignore* (255), and where the "
     "donor's map says *ignore*, that is pasted, too."
@@ -315,6 +322,94 @@ _ALL = [
         snippet=True,
     ),
     Finding(
+        name="torchvision_sanitized_maps",
+        package="torchvision",
+        grade="bug",
+        title="SanitizeBoundingBoxes cuts depth and semantic maps as if they were masks of the rows",
+        evidence=("torchvision_sanitize", "target.rows_aligned"),
+        covers={"torchvision_sanitize": ("target.rows_aligned",)},
+        wrong=(
+            "Every `Mask` of the sample is indexed with the verdicts on the N boxes, and only an "
+            "`IndexError` keeps it whole. The documentation says that masks of shape [H, W], or whose "
+            "dimensions do not match, are passed through unchanged; a semantic map [H, W] with H = N "
+            "loses a row of pixels for every box that goes. A depth map [1, H, W] beside a single box "
+            "that goes becomes [0, H, W]; its shape is that of one instance mask, so that nothing could "
+            "tell them apart but the key. Input: a box to be removed, and a `Mask` whose first dimension "
+            "is the number of boxes and which is not the rows' own."
+        ),
+        matters=(
+            "H = N is rare in photographs. One object beside a map with one channel is not, where depth, "
+            "validity or padding are carried as a `Mask`: once a crop has left nothing of the object, the "
+            "map is gone, and what stops is a loader or a loss further on, far from the cause."
+        ),
+        remedy=(
+            "Maintainers: leave what has two dimensions alone, as documented, and let the user name the "
+            "rows' masks, as `labels_getter` does for labels. Users: carry such maps as an `Image` or a "
+            "class of their own, or put them aside during this transform."
+        ),
+        snippet=True,
+        required=True,
+    ),
+    Finding(
+        name="torchvision_large_ids",
+        package="torchvision",
+        grade="bug",
+        title="Whatever resamples a mask rounds int64 ids beyond 2**24, without a word",
+        evidence=("torchvision_resize", "geometric.panoptic_moves_with_image"),
+        covers={"torchvision_resize": _ROUNDED, "torchvision_rotation": _ROUNDED},
+        wrong=(
+            "`resize`, `rotate` and `affine` turn integers into float32 and back, for masks, too, where "
+            "nothing is interpolated. 16777217 comes back as 16777216, an id that was not in the map, and "
+            "two ids can become one. Input: an int64 (or int32) `Mask` with a value beyond 2**24."
+        ),
+        matters=(
+            "Hardly anybody meets it. COCO's panoptic ids are colours of three bytes, at most 2**24 - 1, "
+            "and come out exact, as the snippet shows; those of the drawn samples reach 2**31 on purpose. "
+            "Who packs class and instance into one integer, or hashes, loses ids in silence."
+        ),
+        remedy=(
+            "Maintainers: float64 for integers of more than 24 bits (exact to 2**53), indexing for nearest "
+            "sampling, or an error, as Kornia 0.9 raises. Users: small ids while transforming (0 to n - 1), "
+            "and a table to map them back."
+        ),
+        snippet=True,
+        required=True,
+    ),
+    Finding(
+        name="kornia_resized_boxes",
+        package="kornia",
+        grade="bug",
+        title="A resized box is that of the pixels' centres: half a pixel's growth is missing on every side",
+        evidence=("kornia_resize", "instance.boxes_are_tight"),
+        covers={
+            "kornia_resize": ("instance.boxes_are_tight",),
+            "kornia_resize_default": ("instance.boxes_are_tight", "instance.boxes_in_canvas"),
+        },
+        wrong=(
+            "`Resize` moves the corners of a box with its `transform_matrix`, which maps centres of pixels "
+            "to centres of pixels. Boxes are kept inclusive, with corners at the centres of the first and "
+            "last pixel, and the half pixel around them is not scaled: at a scale of s the width w "
+            "becomes s (w - 1) + 1 instead of s w. An object of one pixel, doubled, has a mask two pixels "
+            "wide and a box one pixel wide. No `box_key` and neither reading of corners gives tight boxes. "
+            "That coordinates are pixel centres and that boxes are inclusive is documented, each in its "
+            "place; that a resized box therefore does not hold its object is not. With the default "
+            "`align_corners=True` a picture with a side of one pixel has boxes of NaN (the case beside "
+            "this one). Input: any box under any scale but 1. `RandomResizedCrop` moves boxes likewise."
+        ),
+        matters=(
+            "A box is |s - 1| pixels too narrow, or too wide if shrunk, whatever its size: one pixel where "
+            "a picture is doubled, seven where it is made eight times larger, little for large objects. "
+            "Small objects enlarged by a crop lose most. Pictures with a side of one pixel do not occur, so "
+            "that the NaN is of no weight."
+        ),
+        remedy=(
+            "Maintainers: scale boxes by their outer edges, half a pixel beyond the inclusive corners (for "
+            "`bbox_xywh` x, y, width and height times s). Users: boxes from masks after a resize."
+        ),
+        snippet=True,
+        required=True,
+    ),
+    Finding(
         name="kornia_bbox_xyxy",
         package="kornia",
         grade="contract",
@@ -435,6 +530,63 @@ _ALL = [
         matters="A line of pixels on the border of the mosaic; polygons are approximate there anyway.",
         remedy="Cutting polygons (Sutherland-Hodgman) instead of clamping would be exact.",
     ),
+    Finding(
+        name="torchvision_rotation_fill",
+        package="torchvision",
+        grade="contract",
+        title="RandomRotation fills label maps with 0, which is a class",
+        evidence=("torchvision_rotation", "geometric.border_is_void"),
+        covers={"torchvision_rotation": ("geometric.border_is_void", "geometric.labels_never_grow")},
+        wrong=(
+            "The `fill` of 0 that is documented holds for every `Mask`: what is turned in beside the picture "
+            "is class 0 in a semantic map, not *ignore*. `RandomAffine`, `RandomZoomOut`, `Pad` and "
+            "`RandomCrop(pad_if_needed=True)` have the same default."
+        ),
+        matters="Black corners are learned as class 0 (*road* in Cityscapes' training ids).",
+        remedy=(
+            "Users: a class of one's own for the semantic map, and a `fill` for it: "
+            "`fill={SemanticMap: 255, tv_tensors.Mask: 0, tv_tensors.Image: 0}`."
+        ),
+    ),
+    Finding(
+        name="torchvision_rotation_boxes",
+        package="torchvision",
+        grade="contract",
+        title="Boxes of a rotation are those of the turned corners, not of the turned mask",
+        evidence=("torchvision_rotation", "instance.boxes_are_tight"),
+        covers={"torchvision_rotation": _CROPPED},
+        wrong=(
+            "The four corners of a box are turned and the upright box around them is what comes back: it "
+            "holds the object and is larger than it needs to be. Rows that are turned out of the picture "
+            "or fall between the samples stay, with an empty mask. (The smallest example turns by "
+            "a fraction of a degree, so that its box is too large by a fraction of a pixel.)"
+        ),
+        matters=(
+            "At 45 degrees the box of a round object is twice as large in area as it should be. Without "
+            "masks nothing better can be computed, and nobody promised it."
+        ),
+        remedy="Users: boxes from masks (`torchvision.ops.masks_to_boxes`) after it; drop empty masks.",
+    ),
+    *(
+        Finding(
+            name=f"{case}_empty",
+            package=package,
+            grade="contract",
+            title="Resize keeps objects that no pixel is left of",
+            evidence=(case, "instance.masks_not_empty"),
+            covers=dict.fromkeys(cases, ("instance.masks_not_empty", "panoptic.ids_are_rows")),
+            wrong=(
+                "Nearest sampling of a smaller picture can miss an object of few pixels. Its row stays, with "
+                "an empty mask and a box."
+            ),
+            matters="An object that cannot be seen is an object to be found.",
+            remedy="Users: drop rows with empty masks after a resize; neither library drops rows by masks.",
+        )
+        for package, case, cases in (
+            ("torchvision", "torchvision_resize", ("torchvision_resize",)),
+            ("kornia", "kornia_resize", ("kornia_resize", "kornia_resize_default")),
+        )
+    ),
     *(
         Finding(
             name=f"{package}_over_ignore",
@@ -468,32 +620,36 @@ _ALL = [
             grade="contract",
             title="Boxes are cut to the window of a crop, not computed from what is left of the mask",
             evidence=(case, "instance.boxes_are_tight"),
-            covers={case: _CROPPED},
+            covers=dict.fromkeys((case, *others), _CROPPED),
             wrong=_WRONG_CROPPED,
             matters=_MATTERS_CROPPED,
             remedy=remedy,
         )
-        for package, case, remedy in (
+        for package, case, others, remedy in (
             (
                 "torchvision",
                 "torchvision_crop",
+                ("torchvision_sanitize",),
                 "Users: `v2.SanitizeBoundingBoxes` after the crop, as the documentation says, and "
                 "boxes from masks (`torchvision.ops.masks_to_boxes`) at the end.",
             ),
             (
                 "albumentations",
                 "albumentations_crop",
+                (),
                 "Users: compute boxes from masks at the end of the pipeline, and drop empty masks.",
             ),
             (
                 "albumentationsx",
                 "albumentationsx_crop",
+                (),
                 "Users: `instance_binding`, which drops objects with empty masks, and boxes from "
                 "masks at the end.",
             ),
             (
                 "mmdet",
                 "mmdetection_crop",
+                (),
                 "Users: `RandomCrop(recompute_bbox=True)`, which is there for it.",
             ),
         )
