@@ -175,7 +175,8 @@ def _open_image(path: Path, *, load: bool = True, eight_bits: bool = False) -> I
         too_deep = eight_bits and _SIXTEEN_BITS.search(str(image.tile))
         if load and not too_deep:
             image.load()
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, ImportError) as error:
+        # ImportError: a library that replaced Image.open (Ultralytics) asks for a plugin of its own first.
         raise DataError(f"{path}: not readable as an image of a known format") from error
     except _BROKEN_IMAGE as error:
         raise DataError(f"{path}: not readable as an image: {error}") from error

@@ -54,12 +54,7 @@ def reproduction(
     """
     if isinstance(target, Executor):
         body = _executor_body(target, example, law, sample, schema, loaders or {}, device)
-    elif (
-        target.kind != "paste"
-        or target.is_adapted
-        or law in _JUDGED
-        or law_kind(law) == "provenance"
-    ):
+    elif target.kind != "paste" or target.is_adapted or law in _JUDGED or law_kind(law) == "provenance":
         body = _judged_body(target, example, law, schema, loaders or {}, device)
     else:
         body = _augmentation_body(target, example, law, schema, loaders or {}, device)

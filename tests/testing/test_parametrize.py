@@ -41,7 +41,7 @@ def _checks(augmentations: Any, **options: Any) -> dict[str, Check]:
 
 def test_an_id_names_augmentation_law_and_device() -> None:
     checks = _checks([identity, stale_boxes, Correct, Correct(), "reference"], only="target.*", **SMALL)
-    own = ("target.completes", "target.rows_aligned", "target.dtype_kept")
+    own = ("target.completes", "target.rows_aligned", "target.modalities_kept", "target.dtype_kept")
     names = ["identity", "stale_boxes", "Correct", "Correct_2"]
     assert list(checks) == [f"{name}-{law}-cpu" for name in names for law in own] + [
         "reference-target.completes-cpu"

@@ -48,6 +48,9 @@ NO_CUDA = "torch finds no CUDA device"
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEVICE", "EXAMPLES", "PROFILE", "XFAILS", "REPORT"):
         monkeypatch.delenv(f"SEGPASTE_{name}", raising=False)
+    # With it pytest repeats whole messages in its summary.
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

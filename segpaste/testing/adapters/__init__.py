@@ -87,13 +87,17 @@ def adapt(augmentation: Any, *, kind: AugmentationKind | None = None) -> Adapter
 def before_import(module: str) -> None:
     """Do what has to be done before a module can be imported by name.
 
-    MMDetection's transforms need stand-ins for the compiled operators that mmcv-lite lacks.
+    MMDetection's transforms need stand-ins for the compiled operators that mmcv-lite lacks;
+    Ultralytics would change Pillow.
 
     Raises:
         ImportError: if its library is not there.
     """
-    if module.partition(".")[0] == "mmdet":
+    package = module.partition(".")[0]
+    if package == "mmdet":
         import_module(f"{__name__}.mmdetection").mmdetection_transforms()
+    elif package == "ultralytics":
+        import_module(f"{__name__}.ultralytics").import_ultralytics()
 
 
 def __getattr__(name: str) -> Any:

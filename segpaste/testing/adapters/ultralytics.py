@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 
 from segpaste.testing.adapters.base import (
     DTYPE_KEPT,
@@ -278,18 +279,34 @@ class _Donor(DonorDataset):
         return self._make()
 
 
+def import_ultralytics() -> None:
+    """Import Ultralytics, and leave Pillow as it was.
+
+    Its import replaces ``PIL.Image.open`` by a function that wants, and installs, another
+    package for what it cannot read. Where it was imported before, nothing is done about that.
+
+    Raises:
+        ImportError: if it is not there, naming the extra.
+    """
+    opened = Image.open
+    try:
+        import_module("ultralytics.data.augment")
+    except ImportError as error:
+        raise ImportError(
+            f"ultralytics: cannot be imported ({error}); `pip install -e '.[adapters]'` installs it"
+        ) from error
+    finally:
+        Image.open = opened
+
+
 class _Library:
     """What is needed of Ultralytics and of OpenCV, which it brings along."""
 
     def __init__(self) -> None:
-        try:
-            self.cv2: Any = import_module("cv2")
-            self.instances: Any = import_module("ultralytics.utils.instance").Instances
-            self.polygon2mask: Any = import_module("ultralytics.data.utils").polygon2mask
-        except ImportError as error:
-            raise ImportError(
-                f"ultralytics: cannot be imported ({error}); `pip install -e '.[adapters]'` installs it"
-            ) from error
+        import_ultralytics()
+        self.cv2: Any = import_module("cv2")
+        self.instances: Any = import_module("ultralytics.utils.instance").Instances
+        self.polygon2mask: Any = import_module("ultralytics.data.utils").polygon2mask
 
 
 class _Codes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import subprocess
 import sys
 import tempfile
 from typing import Any
@@ -330,3 +331,14 @@ def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.Monke
         ImportError, match=r"^ultralytics: cannot be imported .* `pip install -e '\.\[adapters\]'`"
     ):
         UltralyticsTransform(lambda labels: labels, kind="geometric")
+
+
+def test_pillow_is_left_as_it_was() -> None:
+    code = (
+        "from PIL import Image; before = Image.open\n"
+        "from segpaste.testing import resolve_target\n"
+        "resolve_target('ultralytics.data.augment:CopyPaste(p=1.0)')\n"
+        "print(Image.open is before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
