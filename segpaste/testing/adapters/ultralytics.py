@@ -290,6 +290,7 @@ def import_ultralytics() -> None:
     """
     opened = Image.open
     try:
+        import_module("cv2")
         import_module("ultralytics.data.augment")
     except ImportError as error:
         raise ImportError(
