@@ -33,6 +33,8 @@ from tests.faults.campaign import FURTHER_SEEDS, SEEDS, kills, reach
 from tests.faults.drawing import DRAWING, KINDS, first_caught
 from tests.faults.fault import Fault
 from tests.faults.reasons import REASONS
+from tests.faults.transforms import TRANSFORM_FAULTS
+from tests.faults.transforms_campaign import SOON, first_found
 from tests.faults.zoo import BLIND, BY_SUBJECT, ZOO
 
 PAGE = ROOT / "docs" / "proof.md"
@@ -41,8 +43,6 @@ CAMPAIGN = ROOT / "docs" / "proof.json"
 BENCHMARKS = ROOT / "docs" / "benchmarks.json"
 MUTATION = ROOT / "mutation" / "score.json"
 FIRST_RUN = ROOT / "tests" / "faults" / "first_run_of_the_blind_faults.json"
-
-_SOON = 100
 
 FEWER = 4
 """Metamorphic laws that a fault does not name are asked on one example in so many."""
@@ -97,6 +97,10 @@ def measure(names: list[str], workers: int) -> None:
         "seeds": list(SEEDS),
         "faults": {name: known["faults"][name] for name in ZOO if name in known["faults"]},
         "drawing": {name: first_caught(fault) for name, fault in DRAWING.items()},
+        "transforms": {
+            name: {str(seed): first_found(fault, seed) for seed in SEEDS}
+            for name, fault in TRANSFORM_FAULTS.items()
+        },
         "reach": known["reach"] if names else reach(),
     }
     beside = CAMPAIGN.with_suffix(".new")
@@ -133,6 +137,7 @@ class Figures:
 
     faults: dict[str, Any]
     drawing: dict[str, str | None]
+    transforms: dict[str, dict[str, int | None]]
     reach: dict[str, float]
 
     def kills(self, fault: Fault) -> dict[str, int]:
@@ -169,7 +174,7 @@ class Figures:
 def read() -> Figures:
     """The committed campaign."""
     found = json.loads(CAMPAIGN.read_text(encoding="utf-8"))
-    return Figures(found["faults"], found["drawing"], found["reach"])
+    return Figures(found["faults"], found["drawing"], found["transforms"], found["reach"])
 
 
 def render() -> str:
@@ -181,6 +186,7 @@ def render() -> str:
         _summary(figures),
         _matrix(figures),
         _drawing(figures),
+        _transforms(figures),
         _further(figures),
         _laws(figures),
         _blind(figures),
@@ -204,6 +210,10 @@ def _summary(figures: Figures) -> str:
         (
             "examples to the first alarm",
             _first_alarm(figures),
+        ),
+        (
+            "faults of transforms",
+            _first_in_transforms(figures),
         ),
         (
             "faults killed with other seeds",
@@ -236,12 +246,23 @@ def _summary(figures: Figures) -> str:
     return "\n".join(lines)
 
 
+def _first_in_transforms(figures: Figures) -> str:
+    runs = [figures.transforms[name] for name in TRANSFORM_FAULTS]
+    numbers = [number for run in runs for number in run.values() if number is not None]
+    found = sum(all(run.values()) for run in runs)
+    return (
+        f"{found} of {len(runs)} flips, crops and changes of colours with one mistake are found by the "
+        f"law they name with each of the seeds {', '.join(map(str, SEEDS))}: at example "
+        f"{statistics.median(numbers):g} in the median, {max(numbers)} at worst"
+    )
+
+
 def _first_alarm(figures: Figures) -> str:
     alarms = [min(figures.kills(fault).values()) + 1 for fault in ZOO.values() if figures.kills(fault)]
-    soon = sum(number <= _SOON for number in alarms)
+    soon = sum(number <= SOON for number in alarms)
     return (
         f"median {statistics.median(alarms):g}, worst {max(alarms)}, by any law, with seed {SEEDS[0]}; "
-        f"{soon} of {len(ZOO)} faults within the first {_SOON}. The sets of modalities come one after the "
+        f"{soon} of {len(ZOO)} faults within the first {SOON}. The sets of modalities come one after the "
         "other, those of a class mix last"
     )
 
@@ -323,6 +344,23 @@ def _drawing(figures: Figures) -> str:
             f"the matrix; each is judged on the frozen sets {' and '.join(KINDS)}, uint8. What must be "
             "refused with an error is in neither: drawn examples are legal. tests/paste/test_inputs.py has "
             "these cases, and the mutants of segpaste/paste/inputs.py show how well.",
+            "\n".join(rows),
+        ]
+    )
+
+
+def _transforms(figures: Figures) -> str:
+    seeds = ", ".join(map(str, SEEDS))
+    rows = [f"| fault | mistake | found by | at (seeds {seeds}) |", "|---|---|---|---|"]
+    for fault in TRANSFORM_FAULTS.values():
+        numbers = ", ".join(str(figures.transforms[fault.name][str(seed)] or "-") for seed in SEEDS)
+        rows.append(f"| `{fault.name}` | {_cell(fault.mistake)} | `{fault.law}` | {numbers} |")
+    return "\n\n".join(
+        [
+            "## Augmentations that move pixels or change colours",
+            "Each is one mistake in an otherwise correct flip, crop, shift or change of colours, given to "
+            "`check_augmentation` as a plain callable. *At* is the number of the first of the default "
+            "examples on which the law finds it.",
             "\n".join(rows),
         ]
     )
