@@ -9,8 +9,8 @@ from tests.faults.transforms import TransformFault
 SOON = 100
 
 
-class _FoundError(Exception):
-    """Ends a run at the example that is wanted."""
+class _Found(BaseException):
+    """Ends a run at the example that is wanted; no Exception, which Hypothesis would try again."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -22,11 +22,11 @@ def first_found(fault: TransformFault, seed: int) -> int | None:
 
     def listen(event: Event) -> None:
         if isinstance(event, ExampleJudged) and fault.law in event.violated:
-            raise _FoundError(event.done)
+            raise _Found(event.done)
 
     target = resolve_target(fault.transform, kind=fault.kind)
     try:
         run([target], RunOptions(seed=seed, only=fault.law), [listen])
-    except _FoundError as found:
+    except _Found as found:
         return found.number
     return None
