@@ -20,7 +20,7 @@ from segpaste.invariants.report import (
     not_exercised,
     violated,
 )
-from segpaste.invariants.transform_case import LARGEST_RESIDUAL, Affine, TransformCase
+from segpaste.invariants.transform_case import LARGEST_RESIDUAL, LEAST_SPAN, Affine, TransformCase
 from segpaste.invariants.view import present
 from segpaste.types import Modality
 
@@ -36,6 +36,9 @@ OVERSHOOT = 0.25
 RESAMPLING, SHRINKING = 0.05, 0.25
 """Pixels by which a coordinate may be off where the image was interpolated, the second for
 every source pixel more than one that an output pixel covers."""
+
+_FAR = 1e38
+"""Beyond every depth, for pixels without one."""
 
 AXIS_ALIGNED = 0.02
 """Sine of the angle up to which an axis of the output runs along one of the input."""
@@ -55,7 +58,7 @@ def rows_show_their_object(case: TransformCase) -> Finding:
     """
     if case.undecidable is not None:
         return case.undecidable
-    keeps_ids, renamed = case.donor is None, _renamed_rows(case)
+    keeps_ids, renamed = not case.mixes, _renamed_rows(case)
     offending: list[int] = []
     messages: list[str] = []
     judged = 0
@@ -96,7 +99,7 @@ def masks_move_with_image(case: TransformCase) -> Finding:
     offending: list[int] = []
     messages: list[str] = []
     judged = 0
-    claims = {row: case.claims(row, keeps_ids=case.donor is None) for row in case.rows}
+    claims = {row: case.claims(row, keeps_ids=not case.mixes) for row in case.rows}
     covered = _covered(case, claims)
     for row in case.rows:
         mask = present(case.after.masks)[row]
@@ -150,7 +153,7 @@ def panoptic_moves_with_image(case: TransformCase) -> Finding:
     maps, got = case.field("panoptic"), present(case.after.panoptic)
     expected = case.shown(maps)[0]
     sure = case.sure(maps)[0]
-    if case.donor is not None:
+    if case.mixes:
         expected = _renamed(case, sure, expected, got)
     wrong = sure & (got != expected) & ~(_lost_object(case) & (got == 0))
     return exercised(
@@ -182,9 +185,9 @@ def depth_moves_with_image(case: TransformCase) -> Finding:
     """Valid depth is that of the pixel shown; where interpolated, of its neighbourhood.
 
     Where the trace is exact, to within 2^-18 of its value, the rounding of a float32 warp.
-    Elsewhere, at pixels whose source neighbourhood (one pixel wider than for other maps,
-    for cubic filters) is valid, it lies in the neighbourhood's range, widened on both ends
-    by a quarter, which is as far as such filters overshoot.
+    Elsewhere it lies in the range of what is valid in the source neighbourhood (one pixel
+    wider than for other maps, for cubic filters), widened on both ends by a quarter, which
+    is as far as such filters overshoot.
 
     In the wild: depth interpolated across invalid pixels, whose zeros pull it down.
     """
@@ -199,9 +202,10 @@ def depth_moves_with_image(case: TransformCase) -> Finding:
     wrong = exactly & ~((got - expected).abs() <= ROUNDING * expected.abs())
     sure = exactly
     if not bool((case.exactly | ~case.trace.known).all()):
-        all_valid = case.extremes(valid, more=1)[0][0] > 0
-        least, most = (bound[0] for bound in case.extremes(depths, more=1))
-        blurred = case.steady & ~case.exactly & all_valid & has_depth
+        far = {o: torch.where(valid[o], value, _FAR) for o, value in case.field("depth").items()}
+        near = {o: torch.where(valid[o], value, -_FAR) for o, value in case.field("depth").items()}
+        least, most = case.extremes(far, more=1)[0][0], case.extremes(near, more=1)[1][0]
+        blurred = case.steady & ~case.exactly & (most > -_FAR) & has_depth
         slack = OVERSHOOT * (most - least) + ROUNDING * most
         wrong |= blurred & ~((got >= least - slack) & (got <= most + slack))
         sure = sure | blurred
@@ -243,10 +247,12 @@ def intrinsics_follow(case: TransformCase) -> Finding:
         return violated(f"no camera intrinsics, expected those of before {_numbers(before)} moved")
     if case.undecidable is not None:
         return case.undecidable
-    if case.donor is not None:
-        return not_decidable("two pictures, and two cameras, in one output")
+    if case.mixes:
+        return not_decidable("two pictures, and two cameras, for one output")
     fit = case.affine(TARGET)
-    if fit is None:
+    if fit is not None and min(fit.span) < LEAST_SPAN:
+        return not_decidable("fewer than three columns or rows are known: a flip looks like an exchange")
+    if fit is None or not case.follows(fit, TARGET):
         return not_decidable("the pixels that are known do not tell one affine map by which the image moved")
     along = _axes(fit)
     if along is None:
@@ -272,6 +278,8 @@ def intrinsics_follow(case: TransformCase) -> Finding:
             return violated(f"f{name} = {got_focal:g}, expected {focal:g}: {1 / abs(scale):g} times as large")
         middle = case.after.canvas[1 - axis] / 2
         slack = 0.25 + blur / abs(scale) + relative * abs(centre - middle)
+        if whole:  # a turn by less than a pixel over the whole image moves no pixel that is sampled
+            slack += abs(before[2 + 1 - source] - case.before.canvas[source] / 2) / min(fit.span)
         if not min(abs(got_centre - centre), abs(got_centre - corner)) <= slack:
             return violated(f"c{name} = {got_centre:g}, expected {centre:g} (pixel centres at integers)")
     return HELD
@@ -324,13 +332,14 @@ def labels_never_grow(case: TransformCase) -> Finding:
 
     In the wild: label maps resized with bilinear interpolation.
     """
-    after, inputs = case.after, list(case.inputs.values())
+    after = case.after
+    inputs = [case.before] if case.given_donor is None else [case.before, case.given_donor]
     labels = torch.cat([view.labels[view.valid] for view in inputs])
     strange = after.valid & ~torch.isin(after.labels, labels)
     rows = strange.nonzero().flatten().tolist()
     if rows:
         return by_rows(rows, [f"label {int(after.labels[k])}, which no row had before" for k in rows])
-    alone = case.donor is None
+    alone = not case.mixes
     slots = _renamed_rows(case) if alone and after.ids is not None and case.before.ids is not None else []
     if slots:
         return by_rows(slots, [f"id {int(present(after.ids)[k])}, which no row had before" for k in slots])
@@ -352,7 +361,7 @@ def _renamed_rows(case: TransformCase) -> list[int]:
 
     With a second input none: ids may have to be given anew.
     """
-    if case.donor is not None:
+    if case.mixes:
         return []
     ids, former = present(case.after.ids), present(case.before.ids)
     known = ids[case.after.valid]
@@ -393,7 +402,7 @@ def _lost_object(case: TransformCase) -> torch.Tensor:
     if not maps:
         return torch.zeros_like(case.trace.known)
     shown = case.shown(maps)[0]
-    if case.donor is not None:  # ids may have been given anew: whose row is gone is not known
+    if case.mixes:  # ids may have been given anew: whose row is gone is not known
         return shown != 0
     return (shown != 0) & ~torch.isin(shown, present(case.after.ids)[case.after.valid])
 

@@ -7,7 +7,7 @@ import math
 import torch
 
 from segpaste.invariants.report import Finding, by_pixels, exercised, not_decidable, not_exercised
-from segpaste.invariants.transform_case import Affine, TransformCase
+from segpaste.invariants.transform_case import LEAST_SPAN, Affine, TransformCase
 from segpaste.invariants.view import present
 
 ROUNDING = 2.0**-18
@@ -22,6 +22,7 @@ DEGREES, LEAST_TURN = 10.0, 25.0
 LEAST_LENGTH = 0.2
 """Directions in the plane are judged for normals of at least this length in it."""
 
+_SAME_TURN = 1e-4
 _NEARLY = 0.02
 _SIMILAR = 0.03
 
@@ -39,6 +40,9 @@ def judge_normals(case: TransformCase) -> Finding:
         if not bool(here.any()):
             continue
         fit = case.affine(origin)
+        if fit is not None and min(fit.span) < LEAST_SPAN:
+            reasons.append("fewer than three columns or rows are known: a flip looks like an exchange")
+            continue
         if fit is None:
             reasons.append("the pixels that are known do not tell one affine map by which the image moved")
             continue
@@ -59,7 +63,12 @@ def judge_normals(case: TransformCase) -> Finding:
 def _judged(
     fit: Affine, exact: bool, got: torch.Tensor, shown: torch.Tensor, here: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor] | str:
-    """Where the normals are wrong, and where they were judged; or why they cannot be."""
+    """Where the normals are wrong, and where they were judged; or why they cannot be.
+
+    A turn by less than a pixel over the whole image moves no pixel where it is sampled: normals
+    may be turned by so much, all by the same angle.
+    """
+    unseen = math.atan(1 / min(fit.span))
     lengths = fit.linear.norm(dim=0)
     if float(lengths.min()) == 0:
         return "the image is drawn out of single pixels"
@@ -70,10 +79,14 @@ def _judged(
         expected = _turned(shown, turn)
         none = (shown == 0).all(dim=0)
         if exact and _unit(lengths):
-            return here & ~((got - expected).abs() <= ROUNDING).all(dim=0), here
+            wrong = here & ~((got - expected).abs() <= ROUNDING).all(dim=0)
+            if bool(wrong.any()) and _turned_as_one(got[:, here], expected[:, here], unseen):
+                return torch.zeros_like(here), here
+            return wrong, here
         length = got.norm(dim=0) * expected.norm(dim=0)
         cosine = (got * expected).sum(dim=0) / length.clamp(min=1e-12)
-        differs = torch.where(none, (got != 0).any(dim=0), ~(cosine >= 1 - COSINE))
+        least = math.cos(math.acos(1 - COSINE) + unseen)
+        differs = torch.where(none, (got != 0).any(dim=0), ~(cosine >= least))
         return here & differs, here
     orthogonal = abs(float((axes[:, 0] * axes[:, 1]).sum())) <= _SIMILAR
     if not orthogonal or float(lengths.max() / lengths.min()) > 1 + _SIMILAR:
@@ -96,6 +109,20 @@ def _turned(normals: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
     """``[3, H, W]`` in the frame of the output, whose axes are the columns of ``axes``."""
     flat = torch.einsum("io,ihw->ohw", axes, normals[:2])
     return torch.cat([flat, normals[2:]])
+
+
+def _turned_as_one(got: torch.Tensor, expected: torch.Tensor, most: float) -> bool:
+    """Whether one turn in the plane, by at most ``most`` radians, explains all of ``[3, n]``."""
+    cross = expected[0] * got[1] - expected[1] * got[0]
+    dot = (expected[:2] * got[:2]).sum(dim=0)
+    angle = torch.atan2(cross.sum(), dot.sum())
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    turned = torch.stack([
+        cosine * expected[0] - sine * expected[1],
+        sine * expected[0] + cosine * expected[1],
+        expected[2],
+    ])  # fmt: skip
+    return abs(float(angle)) <= most and bool(((turned - got).abs() <= _SAME_TURN).all())
 
 
 def _unit(lengths: torch.Tensor) -> bool:

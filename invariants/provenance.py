@@ -22,7 +22,9 @@ TARGET, DONOR, NOTHING = 0, 1, -1
 _BASE = 8
 _TOP = 248
 _LARGEST_STEP = 64.0
-_MARKS = (64.0, 192.0)
+# Of target and donor, in the first and in the second run. Whatever is blended of the two, and of a
+# colour that is filled in, is brighter in the second: nothing but that colour is the same in both.
+_MARKS = ((64.0, 224.0), (192.0, 240.0))
 _FLOAT_UNIT = 256.0
 # In units of one uint8 step. Rounding or cutting off each of two numbers that add up to a
 # whole one changes their sum by at most one; float arithmetic changes it far less.
@@ -85,7 +87,7 @@ def provenance_pairs(target: DenseSample, donor: DenseSample) -> tuple[Pair, Pai
     """Two copies of (target, donor) whose images say which pixel each pixel is.
 
     Channel 0 says which sample it is (64 the target and 192 the donor, in the second pair
-    the other way round), channel 1 the column, channel 2 the row: ``8 + k * x``, in the
+    224 and 240), channel 1 the column, channel 2 the row: ``8 + k * x``, in the
     second pair ``8 + k * (W - 1 - x)``, with k the largest power of two for which the
     numbers stay within 248. In a float32 image the same numbers over 256. All labels are
     those of the originals.
@@ -110,8 +112,8 @@ def provenance_pairs(target: DenseSample, donor: DenseSample) -> tuple[Pair, Pai
             return (
                 f"a uint8 provenance image holds {longest} columns and rows, the {name} is {width} x {height}"
             )
-        first.append(_coded(sample, _MARKS[mark], steps, backwards=False))
-        second.append(_coded(sample, _MARKS[1 - mark], steps, backwards=True))
+        first.append(_coded(sample, _MARKS[mark][0], steps, backwards=False))
+        second.append(_coded(sample, _MARKS[mark][1], steps, backwards=True))
     return (first[0], first[1]), (second[0], second[1])
 
 
@@ -236,8 +238,8 @@ def _decoded(
     """Where the runs show this sample, and which column and row."""
     tolerance = _TOLERANCE[sample.image.dtype]
     height, width = sample.canvas_size
-    here = (first[0] - _MARKS[mark]).abs() <= tolerance
-    here &= (second[0] - _MARKS[1 - mark]).abs() <= tolerance
+    here = (first[0] - _MARKS[mark][0]).abs() <= tolerance
+    here &= (second[0] - _MARKS[mark][1]).abs() <= tolerance
     found: list[torch.Tensor] = []
     for channel, side in ((1, width), (2, height)):
         step = _step(side, sample.image.dtype)

@@ -23,6 +23,9 @@ Object = tuple[int, int]
 LARGEST_RESIDUAL = 0.75
 """Nearest sampling is off an affine map by half a pixel; more is a map of another kind."""
 
+LEAST_SPAN = 2
+"""Columns and rows, less one, without which an exchange of two columns looks like a flip."""
+
 SAMPLED_BESIDE = 1.0
 """Pixels of the output by which a box that was computed may miss a mask that was sampled."""
 
@@ -107,6 +110,11 @@ class TransformCase:
                 f"trace: got a trace of {tuple(trace.known.shape)}, expected one of {self.after.canvas}"
             )
         return trace
+
+    @property
+    def mixes(self) -> bool:
+        """Whether there was a second input, seen or not: ids may then have to be given anew."""
+        return self.given_donor is not None
 
     @cached_property
     def donor(self) -> SampleView | None:
@@ -297,8 +305,8 @@ class TransformCase:
         reaches = tight_boxes(self.object_near)
         outward = torch.tensor([-1, -1, 1, 1], device=tight.device)
         for row in self.rows:
-            for n in self.claims(row, keeps_ids=self.donor is None):
-                if bool(self.object_near[n].any()):
+            for n in self.claims(row, keeps_ids=not self.mixes):
+                if bool((self.object_near[n] & present(self.after.masks)[row]).any()):
                     slack[row] = slack[row].maximum((reaches[n] - tight[row]) * outward + SAMPLED_BESIDE)
         return slack
 
@@ -306,6 +314,20 @@ class TransformCase:
         """How output pixels map to those of one input; None if not known, or by no affine map."""
         fit = self.nearest_affine(origin)
         return None if fit is None or fit.residual > LARGEST_RESIDUAL else fit
+
+    def follows(self, fit: Affine, origin: int) -> bool:
+        """Whether every known pixel of an input lies where a fit says, clamped to the input.
+
+        A fit may have seen few of them; what wraps round follows none.
+        """
+        here = self.trace.origin == origin
+        y, x = here.nonzero().to(torch.float64).unbind(dim=1)
+        height, width = self.trace.sizes[origin]
+        places = fit.linear @ torch.stack([x, y]) + fit.shift[:, None]
+        off_x = places[0].clamp(0, width - 1) - self.trace.x[here]
+        off_y = places[1].clamp(0, height - 1) - self.trace.y[here]
+        far = LARGEST_RESIDUAL + max(1.0, self.trace.stretch_of[origin])
+        return float(off_x.abs().amax()) <= far and float(off_y.abs().amax()) <= far
 
     def nearest_affine(self, origin: int) -> Affine | None:
         """The affine map that comes nearest to how output pixels map to those of one input.
@@ -337,7 +359,7 @@ class TransformCase:
             linear=linear,
             shift=mean - linear @ centre,
             residual=float(error.abs().max()),
-            span=(int(at_x.max() - at_x.min()), int(at_y.max() - at_y.min())),
+            span=(at_x.unique().numel() - 1, at_y.unique().numel() - 1),
         )
 
 

@@ -164,6 +164,11 @@ def check_targets(targets: Sequence[Target], options: RunOptions) -> None:
                 f"only: got {options.only!r}, which matches no law of target {target.name} ({kind})"
             )
         _modalities(target, options)
+        for law in options.xfails.get(target.name, {}):
+            if law not in applicable_laws(kind):
+                raise ValueError(
+                    f"xfails: target {target.name}: {law} is no law by which it is judged ({kind})"
+                )
 
 
 def run(targets: Sequence[Target], options: RunOptions, listeners: Sequence[Listener] = ()) -> RunReport:
@@ -329,9 +334,9 @@ class _TargetRun:
             tally.seconds += judgement.seconds.get(kind, 0.0) if kind != "target" else 0.0
             if report.status in ("held", "violated"):
                 tally.exercised += 1
-            else:
+            elif report.status == "not_decidable" or not tally.undecided:
                 tally.undecided += report.status == "not_decidable"
-                tally.reason = report.message
+                tally.reason = report.message  # of the verdict that will be shown
             if report.status == "violated":
                 tally.violations += 1
                 if tally.first is None:

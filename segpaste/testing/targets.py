@@ -297,7 +297,7 @@ def _lies_in(file: str, folders: tuple[str, ...]) -> bool:
 def _augmentation(
     value: Any, name: str | None, imported_by: str | None, kind: AugmentationKind | None, spec: str | None
 ) -> Augmentation:
-    called = name or _name_of(value)
+    called = name or spec or _name_of(value)
     if inspect.isclass(value):
         try:
             value = value()
@@ -368,18 +368,26 @@ def _import_line(spec: str) -> str:
 
 def _line_of(function: Any) -> str | None:
     """An import line, where the callable can be found again under its own name."""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if not module or not name.isidentifier():
-        return None
-    if getattr(sys.modules.get(module), name, None) is not function or module == "__main__":
-        return None
-    return f"from {module} import {name} as aug"
+    spec = _spec_of(function)
+    return None if spec is None else _import_line(spec)
 
 
 def _spec_of(function: Any) -> str | None:
-    """``module:name``, where the callable can be found again under its own name."""
-    line = _line_of(function)
-    return None if line is None else f"{function.__module__}:{function.__qualname__}"
+    """``module:name``, where the callable can be found again under its own name.
+
+    What a script defines is found in the module that its file makes.
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    if not module or not name.isidentifier():
+        return None
+    owner = sys.modules.get(module)
+    if getattr(owner, name, None) is not function:
+        return None
+    if module == "__main__":
+        module = os.path.splitext(os.path.basename(getattr(owner, "__file__", None) or ""))[0]
+        if not module.isidentifier():
+            return None
+    return f"{module}:{name}"
 
 
 def _name_of(function: Any) -> str:

@@ -239,6 +239,20 @@ def label_maps_are_interpolated(sample: DenseSample, seed: int) -> DenseSample:
     return made(sample, **fields)
 
 
+@mistake("geometric.depth_moves_with_image")
+def holes_pull_depth_down(sample: DenseSample, seed: int) -> DenseSample:
+    """A shift by half a pixel that averages depth with what stands where there is none."""
+
+    def halfway(value: torch.Tensor) -> torch.Tensor:
+        right = torch.cat([value[..., 1:], value[..., -1:]], dim=-1)
+        return ((value.double() + right.double()) / 2).to(value.dtype)
+
+    fields: dict[str, Any] = {"image": halfway(plain(sample.image))}
+    if sample.depth is not None and sample.depth_valid is not None:
+        fields["depth"] = halfway(torch.where(sample.depth_valid, sample.depth, 0.0))
+    return made(sample, **fields)
+
+
 # --- the call itself ---------------------------------------------------------------------
 
 

@@ -50,8 +50,8 @@ def test_the_numbers_are_as_written_down(dtype: torch.dtype) -> None:
     for sample, mark, backwards in (
         (target, 64, False),
         (donor, 192, False),
-        (target_again, 192, True),
-        (donor_again, 64, True),
+        (target_again, 224, True),
+        (donor_again, 240, True),
     ):
         image = plain(sample.image).double() * unit
         assert sample.image.dtype == dtype
@@ -205,3 +205,18 @@ def test_an_image_of_another_kind_cannot_be_read() -> None:
     assert trace == "the second provenance image came back as [3, 3, 4] float32, which cannot be read"
     trace = read_trace(picture(3, 4, channels=1), target, target, target, target)
     assert trace == "the first provenance image came back as [1, 3, 4] uint8, which cannot be read"
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_no_blend_of_target_and_donor_is_taken_for_a_colour_that_was_filled_in(share: float) -> None:
+    target, donor = picture(1, 1, torch.float32), picture(1, 1, torch.float32)
+    pairs = provenance_pairs(target, donor)
+    assert not isinstance(pairs, str)
+
+    def blended(one: DenseSample, other: DenseSample) -> DenseSample:
+        image = plain(one.image) * share + plain(other.image) * (1 - share)
+        return with_fields(one, image=image)
+
+    runs = [blended(*pair) for pair in pairs]
+    trace = read_trace(runs[0], runs[1], target, donor, blended(target, donor))
+    assert trace == "no pixel of the output shows the target, the donor or a filled-in colour alone"

@@ -121,8 +121,12 @@ def moved(
         values["panoptic_map"] = panoptic
     if sample.depth is not None:
         valid = label(plain(sample.depth_valid).double(), 0).bool()
-        depth = torch.where(plain(sample.depth_valid), plain(sample.depth), 1.0)
-        warped = label(depth.double(), 0) if smooth is None else smooth(depth.double())
+        there = plain(sample.depth_valid).double()
+        depth = torch.where(plain(sample.depth_valid), plain(sample.depth), 0.0).double()
+        warped = label(depth, 0)
+        if smooth is not None:  # of what is valid alone, and nearest where that is little
+            weight = smooth(there)
+            warped = torch.where(weight > 0.9, smooth(depth) / weight.clamp(min=0.9), warped)
         values["depth_valid"], values["depth"] = valid, torch.where(valid, warped, 0.0).float()
     if sample.normals is not None:
         normals = label(plain(sample.normals).double(), 0)
