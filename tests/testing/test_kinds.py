@@ -9,7 +9,15 @@ import torch
 from torchvision.transforms import v2
 
 from segpaste.strategies.scenes import DEFAULT_SCHEMA
-from segpaste.testing import AugmentationViolation, Result, TargetNotFoundError, check_augmentation
+from segpaste.testing import (
+    AugmentationViolation,
+    Result,
+    RunOptions,
+    TargetNotFoundError,
+    check_augmentation,
+    resolve_target,
+    run,
+)
 from segpaste.testing.adapters import Accepts, Adapted, Adapter, Complaint, UnreadableResultError
 from segpaste.testing.adapters.base import DTYPE_KEPT, ROWS_ALIGNED
 from segpaste.testing.judge import COMPLETES, MODALITIES_KEPT, applicable_laws
@@ -216,3 +224,24 @@ def test_a_resized_box_may_be_a_pixel_beside_a_sampled_mask_and_no_more() -> Non
     fine = record(shrunk, **options)[law]
     assert fine.status == "passed", fine.violation
     assert record(shrunk_and_off, **options)[law].status == "failed"
+
+
+def test_the_reason_shown_is_that_of_the_verdict() -> None:
+    def depends_on_the_image(sample: DenseSample, seed: int) -> DenseSample:
+        values = sample.to_dict()
+        values["labels"] = sample.labels + (sample.image.sum() > 0).long()
+        return DenseSample.unchecked(**values)
+
+    results = record(depends_on_the_image, kind="geometric", examples=40)
+    undecided = [result for result in results.values() if result.status == "not decidable"]
+    assert undecided
+    assert all("depend" in (result.reason or "") for result in undecided)
+
+
+def test_an_entry_for_a_law_that_does_not_judge_the_target_is_refused() -> None:
+    options = RunOptions(
+        examples=1, xfails={"tests.testing.transforms:darker": {"geometric.border_is_void": "no border"}}
+    )
+    target = resolve_target("tests.testing.transforms:darker", kind="photometric")
+    with pytest.raises(ValueError, match="geometric.border_is_void is no law by which it is judged"):
+        run([target], options)

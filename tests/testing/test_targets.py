@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,16 @@ def test_the_table_names_functions_that_exist() -> None:
     for builtin in EXECUTORS.values():
         module, _, attribute = builtin.function.partition(":")
         assert callable(getattr(__import__(module, fromlist=[attribute]), attribute))
+
+
+def test_what_a_script_defines_is_found_in_the_module_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "flips.py").write_text(
+        "from segpaste.testing import resolve_target\n"
+        "def flip(sample, seed):\n    return sample\n"
+        "target = resolve_target(flip, kind='geometric')\n"
+        "print(target.name, target.spec, target.imported_by)\n"
+    )
+    run_of_it = subprocess.run(
+        [sys.executable, "flips.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run_of_it.stdout == "flips:flip flips:flip from flips import flip as aug\n"
