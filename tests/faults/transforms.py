@@ -79,7 +79,7 @@ def cropped(sample: DenseSample, seed: int) -> DenseSample:
 def shifted(sample: DenseSample, seed: int) -> DenseSample:
     """Two pixels further right; what comes in from the left is void."""
     fills = {"semantic_map": IGNORE}
-    fields = {
+    fields: dict[str, Any] = {
         name: torch.nn.functional.pad(value, (2, 0), value=fills.get(name, 0))[..., : value.shape[-1]]
         for name, value in _maps(sample, lambda value: value).items()
     }
