@@ -122,8 +122,6 @@ def keep_only(folder: Path, parts: dict[str, Any]) -> None:
 def _said(finding: Finding) -> str:
     """What a snippet of the library alone prints."""
     code = (SNIPPETS / f"{finding.name}.py").read_text("utf-8")
-    if finding.package == "mmdet":  # with mmcv-lite it can be imported with stand-ins only
-        code = f"import segpaste.testing.adapters.mmdetection as a; a.mmdetection_transforms()\n{code}"
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
     )

@@ -1,3 +1,21 @@
+import sys
+from importlib.util import find_spec
+from types import ModuleType
+
+if find_spec("mmcv._ext") is None:  # only needed with mmcv-lite, which lacks the compiled operators
+
+    class NoOperators(ModuleType):
+        def __getattr__(self, name: str):
+            if name.startswith("__"):
+                raise AttributeError(name)
+
+            def missing(*_, **__):
+                raise RuntimeError(f"{name} needs the full mmcv")
+
+            return missing
+
+    sys.modules["mmcv._ext"] = NoOperators("mmcv._ext")
+
 import numpy as np
 import torch
 from mmdet.datasets.transforms import CopyPaste
