@@ -267,6 +267,8 @@ def intrinsics_follow(case: TransformCase) -> Finding:
             blur += max(0.5, abs(scale) / 2)
         elif not exact:  # a filter over whole pixels has its centre of mass beside that place
             blur += SHRINKING * max(0.0, abs(scale) - 1) + RESAMPLING
+            if abs(scale) < 1:  # a window that is enlarged is flat for half a pixel at its own edges
+                blur += 0.5
         elif abs(case.after.canvas[1 - axis] - case.before.canvas[1 - source]) == 1:
             blur += 0.5  # nearest sampling of W + 1 pixels at W places looks like a crop
         relative = 2 * blur / (span * abs(scale)) + 1e-6
