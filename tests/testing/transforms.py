@@ -8,40 +8,14 @@ from typing import Any
 import torch
 
 from segpaste.types import DenseSample, Modality
+from tests.faults.transforms import darker, mirrored
 
-NO_NORMALS = ["instance+semantic+panoptic+depth", "semantic", "instance"]
-
-
-def mirrored(sample: DenseSample, seed: int) -> DenseSample:
-    """Every field mirrored, as it should be."""
-    width = sample.canvas_size[1]
-    fields = {
-        name: value.as_subclass(torch.Tensor).flip(-1)
-        for name, value in sample.to_dict().items()
-        if isinstance(value, torch.Tensor) and name not in ("boxes", "labels", "instance_ids")
-    }
-    if sample.normals is not None:
-        flipped = fields["normals"]
-        fields["normals"] = torch.cat([0 - flipped[:1], flipped[1:]])
-    boxes = sample.boxes.as_subclass(torch.Tensor)
-    fields["boxes"] = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
-    camera = sample.camera_intrinsics
-    if camera is not None:
-        camera = replace(camera, cx=width - camera.cx)
-    changes: dict[str, Any] = {**fields, "camera_intrinsics": camera}
-    return DenseSample.from_dict(sample.to_dict() | {k: v for k, v in changes.items() if v is not None})
+__all__ = ["darker", "darker_with_labels", "masks_stay_behind", "mirrored", "side_by_side"]
 
 
 def masks_stay_behind(sample: DenseSample, seed: int) -> DenseSample:
     """The image is mirrored, the masks and boxes are not."""
     return replace(sample, image=sample.image.flip(-1))
-
-
-def darker(sample: DenseSample, seed: int) -> DenseSample:
-    """Half as bright, the labels as they were."""
-    image = sample.image
-    half = image // 2 if image.dtype == torch.uint8 else image / 2
-    return replace(sample, image=half)
 
 
 def darker_with_labels(sample: DenseSample, seed: int) -> DenseSample:
