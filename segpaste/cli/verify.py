@@ -66,6 +66,7 @@ def _run(request: Request) -> int:
     import torch
 
     from segpaste.testing.engine import check_options, check_targets, run
+    from segpaste.testing.expected import XfailsError
     from segpaste.testing.html_report import HtmlReporter
     from segpaste.testing.json_report import JsonReporter
     from segpaste.testing.junit_report import JunitReporter
@@ -78,6 +79,8 @@ def _run(request: Request) -> int:
     try:
         check_options(options)
         check_targets(targets, options)
+    except XfailsError as error:
+        raise UsageError(f"--xfails: {error}") from None
     except ValueError as error:
         raise UsageError(f"--{error}") from None
     options = _with_data(options, request)

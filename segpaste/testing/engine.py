@@ -38,7 +38,14 @@ from segpaste.testing.examples import (
     shares,
     stream_seed,
 )
-from segpaste.testing.expected import Expected, apply_expected, check_expected, expected_for
+from segpaste.testing.expected import (
+    EVERY_TARGET,
+    Expected,
+    XfailsError,
+    apply_expected,
+    check_expected,
+    expected_for,
+)
 from segpaste.testing.judge import COMPLETES, Judgement, applicable_laws, every_law, judge, kind_of, law_kind
 from segpaste.testing.reduce import reduced
 from segpaste.testing.replays import keep
@@ -155,7 +162,8 @@ def check_targets(targets: Sequence[Target], options: RunOptions) -> None:
     """Refuse what cannot be run with these targets.
 
     Raises:
-        ValueError: naming the argument.
+        XfailsError: if a law is expected to fail that judges no target it is expected of.
+        ValueError: on anything else, naming the argument.
     """
     for target in targets:
         kind = kind_of(target)
@@ -164,11 +172,14 @@ def check_targets(targets: Sequence[Target], options: RunOptions) -> None:
                 f"only: got {options.only!r}, which matches no law of target {target.name} ({kind})"
             )
         _modalities(target, options)
-        for law in options.xfails.get(target.name, {}):
-            if law not in applicable_laws(kind):
-                raise ValueError(
-                    f"xfails: target {target.name}: {law} is no law by which it is judged ({kind})"
-                )
+
+    judged = {target.name: applicable_laws(kind_of(target)) for target in targets}
+    for name, expected in options.xfails.items():
+        by = set().union(*judged.values()) if name == EVERY_TARGET else judged.get(name, expected)
+        for law in expected:
+            if law not in by:
+                whose = ", ".join(judged) if name == EVERY_TARGET else name
+                raise XfailsError(f"{law}: expected to fail, but {whose} is not judged by it")
 
 
 def run(targets: Sequence[Target], options: RunOptions, listeners: Sequence[Listener] = ()) -> RunReport:

@@ -23,7 +23,7 @@ EVERY_TARGET = "*"
 
 
 class XfailsError(ValueError):
-    """A file of expected failures that cannot be read or makes no sense; one line."""
+    """Expected failures that cannot be read or make no sense; one line."""
 
 
 def check_expected(expected: Expected, known_laws: Iterable[str]) -> None:

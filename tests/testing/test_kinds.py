@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torchvision.transforms import v2
 
+from segpaste.cli import main
 from segpaste.strategies.scenes import DEFAULT_SCHEMA
 from segpaste.testing import (
     AugmentationViolation,
@@ -238,10 +240,18 @@ def test_the_reason_shown_is_that_of_the_verdict() -> None:
     assert all("depend" in (result.reason or "") for result in undecided)
 
 
-def test_an_entry_for_a_law_that_does_not_judge_the_target_is_refused() -> None:
-    options = RunOptions(
-        examples=1, xfails={"tests.testing.transforms:darker": {"geometric.border_is_void": "no border"}}
-    )
-    target = resolve_target("tests.testing.transforms:darker", kind="photometric")
-    with pytest.raises(ValueError, match="geometric.border_is_void is no law by which it is judged"):
-        run([target], options)
+@pytest.mark.parametrize("whose", ["tests.testing.transforms:darker", "*"])
+def test_an_entry_for_a_law_that_does_not_judge_the_target_is_refused(
+    whose: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, law = "tests.testing.transforms:darker", "geometric.border_is_void"
+    message = f"{law}: expected to fail, but {spec} is not judged by it"
+    options = RunOptions(examples=1, xfails={whose: {law: "no border"}})
+    with pytest.raises(ValueError, match=message):
+        run([resolve_target(spec, kind="photometric")], options)
+    with pytest.raises(ValueError, match=message):
+        check_augmentation(spec, kind="photometric", expected={law: "no border"})
+    file = tmp_path / "xfails.yaml"
+    file.write_text(f'"{whose}":\n  {law}: no border\n')
+    assert main(["verify", spec, "--kind", "photometric", "--xfails", str(file)]) == 2
+    assert f"segpaste: --xfails: {message}\n" in capsys.readouterr().err
