@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from segpaste.testing import TargetNotFoundError, resolve_target
@@ -77,3 +79,10 @@ def test_what_cannot_be_made_is_refused_in_one_line(spec: str, message: str) -> 
     assert "\n" not in str(caught.value)
     with pytest.raises(TargetNotFoundError):
         resolve_target(spec)
+
+
+@pytest.mark.parametrize("package", ["albumentations", "kornia", "mmdet", "ultralytics"])
+def test_a_library_that_is_not_there_names_the_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(TargetNotFoundError, match=rf"{package} is not installed; .*'\.\[adapters\]'"):
+        resolve_target(f"{package}:Flip(p=1.0)")

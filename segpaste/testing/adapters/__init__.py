@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def before_import(module: str) -> None:
         ImportError: if its library is not there.
     """
     package = module.partition(".")[0]
+    if package in _BY_PACKAGE and find_spec(package) is None:
+        raise ImportError(f"{package} is not installed; pip install -e '.[adapters]' brings it")
     if package == "mmdet":
         import_module(f"{__name__}.mmdetection").mmdetection_transforms()
     elif package == "ultralytics":
