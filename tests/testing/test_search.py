@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
@@ -24,6 +27,16 @@ def test_the_same_seed_walks_the_same_way_and_another_does_not() -> None:
     assert _walk(1) != _walk(2)
     assert len(_walk(1)) == 60
     assert _walk(1, examples=0) == []
+
+
+def test_a_module_full_of_numbers_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "numbers_of_somebody.py"
+    path.write_text(f"NUMBERS = {list(range(5_000, 5_100))}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    before = _walk(1)
+    monkeypatch.setitem(sys.modules, path.stem, importlib.util.module_from_spec(spec))
+    assert _walk(1) == before
 
 
 def test_what_a_visit_raises_ends_the_walk() -> None:
