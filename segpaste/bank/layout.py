@@ -75,7 +75,7 @@ def pack(crops: Sequence[BankCrop], head: BankHead) -> Chunk:
         said = crop.provenance
         where = f"crop {place} (image {said.image_id}, annotation {said.annotation_id})"
         index[place] = _packed(crop, head, records[place], where)
-        index["crc32"][place] = zlib.crc32(records[place : place + 1].view("u1"))
+        index["crc32"][place] = zlib.crc32(records[place : place + 1].view("u1").data)
     return Chunk(records, index)
 
 
@@ -123,7 +123,7 @@ def check_record(record: np.ndarray, row: np.ndarray, where: str) -> None:
     Raises:
         BankError: naming ``where``.
     """
-    found = zlib.crc32(record.view("u1"))
+    found = zlib.crc32(record.view("u1").data)
     if found != int(row["crc32"]):
         raise BankError(
             f"{where}: got bytes of checksum {found:08x}, expected {int(row['crc32']):08x}: "

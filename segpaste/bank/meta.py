@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from segpaste.types import FrozenMapping
+from segpaste.types.frozen_mapping import FrozenMapping
 
 BackendName = Literal["memmap", "lmdb", "webdataset"]
 LAYOUT_VERSION = 1
