@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from segpaste import bank
-from segpaste.bank import BankCrop, CropProvenance
+from segpaste.bank import BankCrop, CropProvenance, open_bank, write_bank
 from segpaste.bank.layout import pack
 from segpaste.bank.meta import BackendName, BankHead
+from segpaste.bank.stored_bank import StoredBank
 from segpaste.types import CameraIntrinsics
-
-if TYPE_CHECKING:
-    from segpaste.bank.stored_bank import StoredBank
 
 BACKENDS: tuple[BackendName, ...] = ("memmap", "lmdb", "webdataset")
 
@@ -61,11 +57,9 @@ def drawn_crops(
 ) -> list[BankCrop]:
     """Crops of noise under a rectangular mask; the first of them are the same for every ``count``.
 
-    Every third crop is a pseudo-label with a model and a score; classes take turns unevenly.
-
-    Args:
-        metric: depth is metric; needs ``depth`` and ``intrinsics``.
-        some_without: every other crop carries neither depth nor normals nor intrinsics.
+    Every third crop is a pseudo-label with a model and a score; early classes are more frequent.
+    With ``metric`` (which needs depth and intrinsics) depth is metric; with ``some_without``
+    every other crop carries neither depth nor normals nor intrinsics.
     """
     return [
         _crop(
@@ -121,8 +115,8 @@ def drawn_bank(
         seed=seed,
     )
     chunks = (pack(crops[start : start + 5], head) for start in range(0, count, 5))
-    bank.write_bank(path, head, chunks, backend=backend, count=count, built_from={"seed": seed})
-    return bank.open_bank(path)
+    write_bank(path, head, chunks, backend=backend, count=count, built_from={"seed": seed})
+    return open_bank(path)
 
 
 def same_crop(one: BankCrop, other: BankCrop) -> bool:
@@ -162,7 +156,7 @@ def _crop(
     return BankCrop(
         image=torch.from_numpy(draw.integers(0, 256, (3, h, w), dtype=np.uint8)),
         alpha=alpha,
-        class_id=int(classes[int(draw.integers(0, len(classes) * (len(classes) + 1) // 2)) % len(classes)]),
+        class_id=int(classes[int(draw.integers(0, len(classes), 2).min())]),
         depth=torch.where(valid, far, 0.0) if depth else None,
         depth_valid=valid if depth else None,
         normals=normal.float().clamp(-1, 1) if normals else None,
