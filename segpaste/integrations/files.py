@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -140,6 +141,31 @@ def read_npy(path: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         raise DataError(f"{path}: got {getattr(array, 'dtype', 'an archive')}, expected an array of numbers")
     return array
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    return hashlib.sha256(_read_bytes(path)).hexdigest()
+
+
+def file_size(path: Path) -> int:
+    """Size of a file in bytes.
+
+    Raises:
+        DataError: if there is none.
+    """
+    try:
+        return path.stat().st_size
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: not readable: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"{str(path)!r}: not readable: {error}") from error
 
 
 def _read_bytes(path: Path) -> bytes:
