@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -20,7 +20,7 @@ _SHAPES: dict[str, tuple[torch.dtype, str]] = {
 _PAIRS = (("depth", "depth_valid"), ("depth", "carries_depth"), ("normals", "carries_normals"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class BankBatch:
     """``K`` crops for each of ``B`` targets, one of which is pasted.
 
@@ -127,6 +127,17 @@ class BankBatch:
             if bool(bad.any()):
                 at = tuple(bad.nonzero()[0, :2].tolist())
                 raise ValueError(f"normals: crop {at}: got a component beyond 1, expected unit vectors or 0")
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How Hypothesis and IPython show it: as ``repr`` does, not field by field."""
+        printer.text(repr(self))
+
+    def __repr__(self) -> str:
+        h, w = self.crop_size
+        depth = "metric depth" if self.metric_depth else "depth"
+        beside = {"depth": depth, "normals": "normals", "camera_intrinsics": "camera_intrinsics"}
+        names = "".join(f", {said}" for name, said in beside.items() if getattr(self, name) is not None)
+        return f"BankBatch(B={self.batch_size}, K={self.crops_per_target}, {h}x{w}{names})"
 
     def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Self:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
