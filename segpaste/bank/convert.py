@@ -1,0 +1,35 @@
+"""The same bank in another backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segpaste.bank.meta import BackendName, BankMeta
+from segpaste.bank.open import open_bank
+from segpaste.bank.stored_bank import StoredBank
+from segpaste.bank.write import write_bank
+
+
+def convert_bank(source: StoredBank | str | Path, path: str | Path, backend: BackendName) -> BankMeta:
+    """Write a bank once more, in ``backend``; every crop is verified on the way.
+
+    Content and what follows the ``@`` of the version stay. Converted back, every file is the
+    same again, bit for bit.
+
+    Args:
+        source: a bank, or its path.
+        path: where the new one shall be; must not exist.
+        backend: ``"memmap"``, ``"lmdb"`` or ``"webdataset"``.
+
+    Raises:
+        BankError: if ``source`` is damaged, or as :func:`~segpaste.bank.write.write_bank` does.
+    """
+    bank = source if isinstance(source, StoredBank) else open_bank(source)
+    return write_bank(
+        path,
+        bank.head,
+        bank.chunks(),
+        backend=backend,
+        count=len(bank),
+        built_from=bank.meta.built_from,
+    )
