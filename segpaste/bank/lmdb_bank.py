@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import threading
+import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,10 +23,14 @@ from segpaste.bank.errors import BankError
 from segpaste.bank.layout import INDEX_DTYPE, Chunk, record_dtype
 from segpaste.bank.memmap_bank import CLASS_IDS_FILE, INDEX_FILE, IndexWriter
 from segpaste.bank.meta import BankHead
-from segpaste.bank.npy_files import map_npy
+from segpaste.bank.npy_files import NpyWriter, map_npy
 from segpaste.bank.stored_bank import StoredBank
 
 DATA_FILE = "data.mdb"
+TREE_FILE = "tree.npy"
+
+_TREE_DTYPE = np.dtype([("offset", "<i8"), ("first", "<i8"), ("size", "<u4"), ("crc32", "<u4")])
+"""A page of the tree; ``first``: number of the first crop in a leaf, -1 in every other page."""
 
 
 class LMDBBank(StoredBank):
@@ -31,10 +39,14 @@ class LMDBBank(StoredBank):
     Index and class ids are ``.npy`` files as in a memmap bank: a value of LMDB ends at 4 GiB,
     and a view of one must not outlive its transaction. The environment is opened once per
     process, read-only and without locks; a forked worker opens its own.
+
+    LMDB trusts its pages: one flipped bit in the tree can lead it out of its map, which kills
+    the process. ``tree.npy`` therefore knows the CRC-32 of every page of the tree; LMDB is sent
+    only through pages that have been verified.
     """
 
     format = "lmdb"
-    index_files = (INDEX_FILE, CLASS_IDS_FILE)
+    index_files = (INDEX_FILE, CLASS_IDS_FILE, TREE_FILE)
 
     @classmethod
     def writer(cls, folder: Path, head: BankHead, count: int) -> LMDBWriter:
@@ -51,12 +63,25 @@ class LMDBBank(StoredBank):
     def _open_records(self) -> None:
         self._lmdb = _engine()
         self._file = _identity(self._path)
+        try:
+            self._bytes = np.memmap(self._path / DATA_FILE, "u1", "r")
+        except OSError as error:
+            raise BankError(f"{self._path}: {DATA_FILE}: not readable: {error.strerror}") from error
+        self._tree = map_npy(self._path, TREE_FILE, _TREE_DTYPE, None)
+        for page in self._tree[self._tree["first"] < 0]:
+            self._check_page(page, f"{self._path}: {DATA_FILE}")
         self._environment = _environment(self._path, self._file)
-        found = self._environment.count()
-        if found != len(self):
-            raise BankError(f"{self._path}: {DATA_FILE}: got {found} records, expected {len(self)}")
+
+    def _check_page(self, page: np.void, where: str) -> None:
+        start = int(page["offset"])
+        if zlib.crc32(self._bytes[start : start + int(page["size"])].data) != int(page["crc32"]):
+            raise BankError(
+                f"{where}: the page at byte {start} of {DATA_FILE} was changed after it was built"
+            )
 
     def _record(self, number: int) -> np.ndarray:
+        leaf = bisect_right(self._tree, number, key=itemgetter("first")) - 1
+        self._check_page(self._tree[leaf], self._where(number))
         if self._environment.process != os.getpid():
             self._environment = _environment(self._path, self._file)
         try:
@@ -108,14 +133,19 @@ class LMDBWriter:
         self._index.add(chunk.index)
 
     def close(self) -> None:
-        """Commit, and cut off what was not needed."""
+        """Commit, cut off what was not needed, and write down the pages of the tree."""
         self._index.close()
         with self._errors():
             self._transaction.commit()
-            used = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
+            page = self._environment.stat()["psize"]
+            used = (self._environment.info()["last_pgno"] + 1) * page
             self._environment.sync(True)
             self._environment.close()
         os.truncate(self._path, used)
+        tree = _tree_pages(self._path, page)
+        file = NpyWriter(self._path.with_name(TREE_FILE), _TREE_DTYPE, len(tree))
+        file.add(tree)
+        file.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -123,6 +153,33 @@ class LMDBWriter:
             yield
         except self._lmdb.Error as error:
             raise BankError(f"{self._path}: cannot be written: {error}") from error
+
+
+def _tree_pages(path: Path, size: int) -> np.ndarray:
+    """All pages but those of large records: ``[P]`` of ``_TREE_DTYPE``, leaves last and in order.
+
+    A page begins with its number (8 bytes), 2 bytes unused, its flags (2 bytes), and then, in a
+    large record, the number of its pages (4 bytes); elsewhere 4 bytes later begin the places of
+    the nodes (2 bytes each). A node has 8 bytes before its key (LMDB 0.9, ``struct MDB_page``).
+    """
+    branch, leaf, overflow, meta = 1, 2, 4, 8
+    data = np.memmap(path, "u1", "r")
+    rows, start = [], 0
+    while start < len(data):
+        (flags,) = struct.unpack_from("<H", data, start + 10)
+        if flags & overflow:
+            start += size * struct.unpack_from("<I", data, start + 12)[0]
+            continue
+        if flags not in (branch, leaf, meta):
+            raise BankError(f"{path}: cannot be written: got a page with flags {flags}, expected LMDB 0.9's")
+        first = -1
+        if flags == leaf:
+            node = start + struct.unpack_from("<H", data, start + 16)[0]
+            (first,) = struct.unpack_from(">q", data, node + 8)
+        rows.append((start, first, size, zlib.crc32(data[start : start + size].data)))
+        start += size
+    rows.sort(key=itemgetter(1))
+    return np.array(rows, _TREE_DTYPE)
 
 
 class _Environment:
@@ -140,15 +197,8 @@ class _Environment:
                 map_size=size,
                 max_spare_txns=8,
             )
-            used = (self.open.info()["last_pgno"] + 1) * self.open.stat()["psize"]
         except _engine().Error as error:
             raise BankError(f"{path}: {DATA_FILE}: damaged: {error}") from error
-        if used > size:  # reading beyond the end of the file would kill the process
-            raise BankError(f"{path}: {DATA_FILE}: got {size} bytes, expected {used}")
-
-    def count(self) -> int:
-        """How many records there are."""
-        return self.open.stat()["entries"]
 
     def __del__(self) -> None:
         if hasattr(self, "open"):

@@ -32,10 +32,13 @@ class NpyWriter:
         self._file.close()
 
 
-def map_npy(path: Path, name: str, dtype: np.dtype, count: int, mode: Literal["r", "c"] = "r") -> np.ndarray:
+def map_npy(
+    path: Path, name: str, dtype: np.dtype, count: int | None, mode: Literal["r", "c"] = "r"
+) -> np.ndarray:
     """The file ``name`` of a bank's folder, which :class:`NpyWriter` wrote, without reading it.
 
-    With mode ``"c"`` it may be written to, which stays in this process.
+    Any number of elements will do where ``count`` is ``None``. With mode ``"c"`` it may be
+    written to, which stays in this process.
 
     Raises:
         BankError: naming path and file, if it is missing or holds anything else than ``[count]``
@@ -44,13 +47,14 @@ def map_npy(path: Path, name: str, dtype: np.dtype, count: int, mode: Literal["r
     try:
         with (path / name).open("rb") as file:
             shape, fortran, found = npy.read_array_header_1_0(file) if _is_version_1(file.read(8)) else _NONE
-            if (shape, found) != ((count,), dtype) or fortran:
+            if len(shape) != 1 or count not in (None, *shape) or found != dtype or fortran:
+                wanted = "any number" if count is None else count
                 raise BankError(
-                    f"{path}: {name}: got {list(shape)} of {found}, expected {[count]} of {dtype}"
+                    f"{path}: {name}: got {list(shape)} of {found}, expected [{wanted}] of {dtype}"
                 )
-            if not count:  # an empty mapping is refused by some systems
+            if not shape[0]:  # an empty mapping is refused by some systems
                 return np.empty(0, dtype)
-            mapped = np.memmap(file, dtype, mode, offset=file.tell(), shape=(count,))
+            mapped = np.memmap(file, dtype, mode, offset=file.tell(), shape=shape)
     except BankError:
         raise
     except Exception as error:  # NumPy parses the header as Python; damaged, it raises all sorts

@@ -48,15 +48,11 @@ def verify_bank(path: str | Path) -> VerifyReport:
         return VerifyReport(Path(path), None, 0, 0, (str(error),))
     problems = _file_problems(Path(path), meta)
     crops = 0
-    if problems and meta.format == "lmdb":
-        # A damaged tree may lead LMDB out of its map, which kills the process.
-        problems.append(f"{path}: crops: not read, as files were changed")
-    else:
-        try:
-            crops, found = _crop_problems(open_bank(path))
-            problems += found
-        except BankError as error:
-            problems.append(str(error))
+    try:
+        crops, found = _crop_problems(open_bank(path))
+        problems += found
+    except BankError as error:
+        problems.append(str(error))
     return VerifyReport(Path(path), meta.version, len(meta.files) + 1, crops, tuple(dict.fromkeys(problems)))
 
 
