@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segpaste.strategies.banks import bank_batches
     from segpaste.strategies.cases import paste_cases, paste_configs, paste_plans
     from segpaste.strategies.hard_cases import HARD_CASES
     from segpaste.strategies.pastes import PasteCase
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOME = {
     "HARD_CASES": "hard_cases",
     "PasteCase": "pastes",
+    "bank_batches": "banks",
     "batches": "samples",
     "camera_intrinsics": "samples",
     "dense_samples": "samples",
@@ -45,6 +47,7 @@ _HOME = {
 __all__ = [
     "HARD_CASES",
     "PasteCase",
+    "bank_batches",
     "batches",
     "camera_intrinsics",
     "dense_samples",

@@ -1,10 +1,12 @@
 """What stands in a training loop: the batched copy-paste, its sources, a wrapped loader."""
 
+from segpaste.augmentation.bank_source import BankSource
 from segpaste.augmentation.batch_copy_paste import BatchCopyPaste
 from segpaste.augmentation.loader import CopyPasteLoader
 from segpaste.augmentation.sources import BatchedPlacementSampler, IntraBatchSource, SourceStrategy
 
 __all__ = [
+    "BankSource",
     "BatchCopyPaste",
     "BatchedPlacementSampler",
     "CopyPasteLoader",

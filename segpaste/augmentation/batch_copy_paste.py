@@ -17,6 +17,7 @@ from segpaste.augmentation.arguments import (
     view_and_plan,
     whole_number,
 )
+from segpaste.augmentation.bank_source import BankSource
 from segpaste.augmentation.loader import CopyPasteLoader
 from segpaste.augmentation.seeds import new_key, process_rank, seeds_from, stream_seeds
 from segpaste.augmentation.sources import (
@@ -26,6 +27,7 @@ from segpaste.augmentation.sources import (
     without_tv_tensors,
 )
 from segpaste.augmentation.validate import check_values
+from segpaste.bank.batch import BankBatch
 from segpaste.paste import apply, apply_with_audit
 from segpaste.paste.apply import ExecutorName
 from segpaste.paste.graph import paste_graph
@@ -118,6 +120,7 @@ class BatchCopyPaste(nn.Module):
         executor: ExecutorName | None = None,
         device: torch.device | str | None = None,
         validate: bool = False,
+        bank_loader: Iterable[BankBatch | torch.Tensor] | None = None,
     ) -> CopyPasteLoader:
         """Wrap a loader, so that its batches come out padded and pasted.
 
@@ -132,15 +135,27 @@ class BatchCopyPaste(nn.Module):
             device: where to paste; batches are brought there, and the module is. By
                 default on the CPU.
             validate: as for :meth:`forward`.
+            bank_loader: gives the crops of each step, for instance from
+                ``segpaste.bank.create_bank_dataloader``. What pastes them is
+                ``source_strategy``, by default ``BankSource()``.
 
         Raises:
-            TypeError: if ``loader`` cannot be iterated, or ``max_instances`` is no integer.
+            TypeError: if ``loader`` or ``bank_loader`` cannot be iterated,
+                ``max_instances`` is no integer, or ``source_strategy`` no ``BankSource``
+                beside a ``bank_loader``.
             ValueError: if ``max_instances`` is negative.
         """
+        if bank_loader is not None and source_strategy is None:
+            source_strategy = BankSource()
         augment = cls(config, source_strategy=source_strategy, seed=seed, executor=executor)
         place = None if device is None else torch.device(device)
         return CopyPasteLoader(
-            loader, augment if place is None else augment.to(place), max_instances, place, validate
+            loader,
+            augment if place is None else augment.to(place),
+            max_instances,
+            place,
+            validate,
+            bank_loader,
         )
 
     @property
@@ -250,7 +265,8 @@ class BatchCopyPaste(nn.Module):
         """Paste one recorded sample again, with the executor of this module.
 
         Args:
-            record: from :meth:`record`, or of the reference's runs.
+            record: from :meth:`record`, or of the reference's runs. With a ``BankSource``
+                the crops of that step have to be staged, too.
             batch: the batch ``[B, ...]`` that the sample was pasted in, before the paste.
             source: the source view; by default what the source strategy gives.
             any_version: accept a record of another version, whose bits may differ.

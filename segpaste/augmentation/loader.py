@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from segpaste.augmentation.arguments import whole_number
+from segpaste.augmentation.bank_source import BankSource
+from segpaste.bank.batch import BankBatch
 from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ class CopyPasteLoader:
         max_instances: K.
         device: where batches are brought before they are pasted; ``None`` leaves them.
         validate: whether values are checked, too.
+        bank_loader: gives what the module's :class:`BankSource` has staged at each step. It
+            is begun anew whenever it ends, in its sampler's next epoch, and goes on from one
+            pass over ``loader`` to the next.
     """
 
     def __init__(
@@ -35,16 +40,28 @@ class CopyPasteLoader:
         max_instances: int,
         device: torch.device | None = None,
         validate: bool = False,
+        bank_loader: Iterable[BankBatch | torch.Tensor] | None = None,
     ) -> None:
         # What has only __getitem__ is iterated, too.
         if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
             raise TypeError(f"loader: got {type(loader).__name__}, expected an iterable of batches")
         max_instances = whole_number("max_instances", max_instances, at_least=0)
+        if bank_loader is not None and not isinstance(bank_loader, Iterable):
+            raise TypeError(
+                f"bank_loader: got {type(bank_loader).__name__}, expected an iterable of BankBatch or None"
+            )
+        if bank_loader is not None and not isinstance(augment.source_strategy, BankSource):
+            raise TypeError(
+                f"source_strategy: got {type(augment.source_strategy).__name__}, "
+                "expected a BankSource beside a bank_loader"
+            )
         self.loader = loader
         self.augment = augment
         self.max_instances = max_instances
         self.device = device
         self.validate = validate
+        self.bank_loader = bank_loader
+        self._bank_batches: Iterator[BankBatch | torch.Tensor] | None = None
 
     def __len__(self) -> int:
         """The number of batches of a loader that knows it.
@@ -61,10 +78,43 @@ class CopyPasteLoader:
             padded = as_padded(batch, self.max_instances)
             if self.device is not None:
                 padded = padded.to(self.device)
+            self._stage(padded.labels.device)
             yield self.augment(padded, validate=self.validate)
 
     def __repr__(self) -> str:
         return f"CopyPasteLoader({self.loader!r}, max_instances={self.max_instances})"
+
+    def _stage(self, device: torch.device) -> None:
+        source = self.augment.source_strategy
+        if self.bank_loader is None or not isinstance(source, BankSource):
+            return
+        if self._bank_batches is None:
+            self._bank_batches = _without_end(self.bank_loader)
+        bank_batch = next(self._bank_batches)
+        if isinstance(bank_batch, BankBatch | torch.Tensor):
+            bank_batch = bank_batch.to(device, non_blocking=True)
+        source.set_bank_batch(bank_batch, validate=True if self.validate else None)
+
+
+def _without_end(bank_loader: Iterable[BankBatch | torch.Tensor]) -> Iterator[BankBatch | torch.Tensor]:
+    """One pass after the other, each in the next epoch of what has one."""
+    while True:
+        nothing = True
+        for bank_batch in bank_loader:
+            nothing = False
+            yield bank_batch
+        if nothing:
+            raise ValueError("bank_loader: got no batch in a whole pass, expected one or more")
+        batches = getattr(bank_loader, "batch_sampler", None)
+        for sampler in (
+            bank_loader,
+            getattr(bank_loader, "sampler", None),
+            batches,
+            getattr(batches, "sampler", None),
+        ):
+            if hasattr(sampler, "set_epoch") and hasattr(sampler, "epoch"):
+                sampler.set_epoch(sampler.epoch + 1)
+                break
 
 
 def as_padded(batch: Any, max_instances: int) -> PaddedBatchedDenseSample:
