@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from segpaste.cli.bank import bank_app
+
 PASSED, VIOLATED, WRONG_USAGE, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 
 app = typer.Typer(
@@ -20,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(bank_app)
 
 
 class UsageError(Exception):
@@ -30,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 if all laws hold, 1 if some are violated, 2 on wrong usage (one line on standard
-        error), 70 after an internal error (its traceback on standard error), 130 when interrupted.
+        0 if all laws hold, 1 if some are violated or a bank is damaged, 2 on wrong usage (one
+        line on standard error), 70 after an internal error (its traceback on standard error),
+        130 when interrupted.
     """
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)

@@ -106,7 +106,9 @@ def draw_contact_sheet(
 def _panels(tile: CropTile, side: int, colour: Rgb) -> list[Image.Image]:
     """The crop's panels, all of one size."""
     _, height, width = tile.image.shape
-    view = View.of((height, width), side)
+    longest = max(height, width)
+    # Whole numbers, so that all pixels of a small crop are shown equally large.
+    view = View(height, width, float(round(side / longest)) if longest <= side else side / longest)
     rgb = np.ascontiguousarray(_array(tile.image).transpose(1, 2, 0))
     pixels = _resized(rgb, view)
     alpha = _mask(_array(tile.alpha)[0], view)

@@ -1,0 +1,29 @@
+"""Options that are refused before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segpaste.cli.app import UsageError
+
+
+def at_least_one(option: str, value: int | None) -> None:
+    """Refuse a number below 1.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if value is not None and value < 1:
+        raise UsageError(f"{option}: got {value}, expected 1 or more")
+
+
+def file_to_write(option: str, path: Path) -> None:
+    """Refuse a path where no file can be written.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if path.is_dir():
+        raise UsageError(f"{option}: {path} is a folder, expected a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option}: no such folder {path.parent}")
