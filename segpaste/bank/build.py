@@ -12,16 +12,23 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from segpaste.bank.engines import run_here, run_locally
+from segpaste.bank.engines_needed import require
 from segpaste.bank.errors import BankError
 from segpaste.bank.layout import INDEX_DTYPE, Chunk, record_dtype
 from segpaste.bank.meta import LAYOUT_VERSION, BackendName, BankHead, BankMeta
-from segpaste.bank.open import backend_class, open_bank
+from segpaste.bank.open import open_bank
 from segpaste.bank.source import CropShard, CropSource
 from segpaste.bank.staging import Made, Staging
 from segpaste.bank.write import write_bank
 from segpaste.version import VERSION
 
 EngineName = Literal["local", "ray"]
+
+_ENGINES: dict[BackendName, tuple[str, ...]] = {
+    "memmap": (),
+    "lmdb": ("lmdb",),
+    "webdataset": ("webdataset", "pyarrow"),
+}
 
 # Bytes of a crop on disk beyond its record and index row, at most: pages that are not full in
 # LMDB; in a tar file a header and padding for each member, and the header of its array.
@@ -95,7 +102,8 @@ def build_bank(
     _check_arguments(path, backend, engine, workers, ray_address)
     head, shards = source.head(), source.shards()
     built_from = json.loads(json.dumps(source.built_from()))
-    backend_class(backend)  # an engine that is missing is named now, not after hours of work
+    for module in _ENGINES[backend]:  # one that is missing is named now, not after hours of work
+        require(module, f"bank-{backend}", f"backend {backend!r}")
     staging = Staging(path, head, len(shards))
     if path.exists() and not staging.folder.exists():
         return _finished(path, head, built_from, backend, fresh)

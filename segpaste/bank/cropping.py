@@ -190,11 +190,11 @@ def _window(mask: np.ndarray, crop_size: tuple[int, int]) -> _Window:
     tall, wide = int(lines[-1]) + 1 - top, int(columns[-1]) + 1 - left
     h, w = crop_size
     height, width = h, w
-    if tall > h or wide > w:  # one side is the object's, the other in proportion, rounded up
+    if tall > h or wide > w:  # one side is the object's, the other in proportion, to the nearest pixel
         if tall * w > wide * h:
-            height, width = tall, -(-w * tall // h)
+            height, width = tall, (2 * w * tall + h) // (2 * h)
         else:
-            height, width = -(-h * wide // w), wide
+            height, width = (2 * h * wide + w) // (2 * w), wide
     return _Window(top - (height - tall) // 2, left - (width - wide) // 2, height, width, crop_size)
 
 
