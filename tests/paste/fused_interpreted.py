@@ -40,6 +40,7 @@ from segpaste.types import (
     PastePlan,
 )
 from tests.parity.agreement import Manner, expect_the_references_bits
+from tests.parity.banked import Banked, banked
 from tests.parity.drawn import IMAGE_ONLY, KINDS, cases, manners
 from tests.paste.samples import grid, plan, view
 
@@ -116,6 +117,20 @@ def test_the_bits_are_the_references(kinds: list[str], examples: int) -> None:
         _seen["pasted"] += audit is not None and bool(audit.paste_union.any())
 
     agrees()
+
+
+def test_crops_of_a_bank() -> None:
+    pasted = 0
+
+    @settings(max_examples=3 * EXAMPLES // 20)
+    @given(st.sampled_from(list(KINDS)).flatmap(lambda kind: banked(*KINDS[kind])))
+    def agrees(drawn: Banked) -> None:
+        nonlocal pasted
+        audit = expect_the_references_bits(drawn.case(), "fused", Manner())
+        pasted += audit is not None and bool(audit.paste_union.any())
+
+    agrees()
+    assert pasted >= EXAMPLES // 40
 
 
 def expect_the_bits(case: PasteCase, **manner: Any) -> Any:
