@@ -131,9 +131,7 @@ def create_bank_dataloader(
     if sampler is None:
         sampler = BankSampler(bank, threshold=threshold, num_samples=num_samples, seed=seed)
     elif (threshold, num_samples, seed) != (_THRESHOLD, None, 0):
-        raise ValueError(
-            "sampler: got one beside threshold, num_samples or seed, expected those to be its own"
-        )
+        raise ValueError("sampler: got one beside threshold, num_samples or seed, expected none of these")
     dataset: Dataset[Any] = bank  # pyright: ignore[reportAssignmentType]
     collate: Callable[[Any], BankBatch]
     if collate_fn is not None:
