@@ -274,7 +274,7 @@ def _empty_fields(
     count: int, size: tuple[int, int], *, depth: bool, normals: bool, intrinsics: bool
 ) -> dict[str, np.ndarray]:
     """The memory of a batch of ``count`` crops, not written yet: the fields of a batch by name."""
-    fields = {"crops": np.empty((count, 5, *size), np.int32)}
+    fields: dict[str, np.ndarray] = {"crops": np.empty((count, 5, *size), np.int32)}
     if depth:
         fields["depth"] = np.empty((count, 1, *size), np.float32)
         fields["depth_valid"] = np.empty((count, 1, *size), np.bool_)

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch.utils.data import SequentialSampler
 
-from segpaste.bank import BankBatch, BankSampler, InstanceBank, collate_bank, create_bank_dataloader
+from segpaste.bank import BankBatch, BankCrop, BankSampler, InstanceBank, collate_bank, create_bank_dataloader
 from segpaste.bank.loader import BankDataLoader, collate_records
 from segpaste.bank.stored_bank import StoredBank
 from tests.bank.drawn_bank import BACKENDS, drawn_bank, drawn_crops
 from tests.bank.own_bank import Fixed, OwnBank
 
-ALL: dict[str, bool] = {"depth": True, "normals": True, "intrinsics": True, "metric": True}
-KINDS: list[dict[str, bool]] = [
+ALL: dict[str, Any] = {"depth": True, "normals": True, "intrinsics": True, "metric": True}
+KINDS: list[dict[str, Any]] = [
     {},
     {"depth": True},
     {"normals": True},
@@ -93,7 +93,7 @@ def test_a_class_beyond_a_byte_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "colour")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_records_and_crops_give_the_same_bits(tmp_path: Path, backend: Any, kind: dict[str, bool]) -> None:
+def test_records_and_crops_give_the_same_bits(tmp_path: Path, backend: Any, kind: dict[str, Any]) -> None:
     bank = drawn_bank(tmp_path / "bank", 12, backend=backend, some_without=True, **kind)
     numbers = [7, 0, 7, 4, 11, 2]
     by_crops = collate_bank(bank.__getitems__(numbers), crops_per_target=2, **kinds(bank))
@@ -305,7 +305,7 @@ def test_crops_that_do_not_fit_together_are_named() -> None:
     wide = drawn_crops(1, crop_size=(16, 21))
     metric = drawn_crops(1, **ALL)
     plain = drawn_crops(1, depth=True)
-    for given, arguments, message in (
+    wrong: list[tuple[list[BankCrop], dict[str, Any], str]] = [
         ([], {}, "crops: got 0, expected a multiple of crops_per_target, 1, above 0"),
         (crops, {"crops_per_target": 3}, "crops: got 4, expected a multiple of crops_per_target, 3, above 0"),
         (crops, {"crops_per_target": 0}, "crops_per_target: got 0, expected 1 or more"),
@@ -320,7 +320,8 @@ def test_crops_that_do_not_fit_together_are_named() -> None:
             {},
             "crop 0: class_id: got 2147483648, expected 0 or more and less than",
         ),
-    ):
+    ]
+    for given, arguments, message in wrong:
         with pytest.raises(ValueError, match=f"^{message}") as raised:
             collate_bank(given, **arguments)
         assert "\n" not in str(raised.value)

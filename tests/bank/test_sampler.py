@@ -111,8 +111,7 @@ def test_ranks_share_the_list_out(num_samples: int | None, count: int) -> None:
 
 
 def test_rank_and_world_size_come_from_torch_distributed(tmp_path: Path) -> None:
-    store = distributed.FileStore(str(tmp_path / "store"), 1)
-    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    distributed.init_process_group("gloo", f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
         asked = {"get_world_size": 3, "get_rank": 2}
         with pytest.MonkeyPatch.context() as patched:
@@ -200,7 +199,8 @@ def test_an_iterator_that_was_left_behind_moves_nothing() -> None:
     old = iter(sampler)
     next(old)
     new = iter(sampler)
-    next(new), next(new)
+    next(new)
+    next(new)
     assert len(list(old)) == 99
     assert sampler.state_dict()["position"] == 2
     sampler.set_epoch(3)
