@@ -34,6 +34,7 @@ from segpaste.integrations.errors import DataError
 from segpaste.integrations.files import file_digest, file_size
 from segpaste.integrations.rle import mask_of
 from segpaste.types import PanopticSchemaSpec
+from segpaste.types.schema import classes_of_kind
 
 _CROWD, _STUFF = "crowd regions", "stuff segments"
 _BAD_IMAGE, _BAD_ENTRY = "images that cannot be read", "annotations that cannot be read"
@@ -132,11 +133,14 @@ class CocoCrops:
         ]
 
     def most_crops(self) -> int:
-        """One for each annotation, or each segment."""
+        """One for each annotation, or each segment of a thing."""
+        entries = [annotation for image in self._images for annotation in image.annotations]
         if self._work.panoptic is None:
-            return sum(len(image.annotations) for image in self._images)
-        segments = (a.get("segments_info") for image in self._images for a in image.annotations)
-        return sum(len(each) for each in segments if isinstance(each, list))
+            return len(entries)
+        things = classes_of_kind(self._work.schema, "thing")
+        lists = (entry.get("segments_info") for entry in entries)
+        segments = (segment for each in lists if isinstance(each, list) for segment in each)
+        return sum(isinstance(each, dict) and each.get("category_id") in things for each in segments)
 
     def built_from(self) -> dict[str, Any]:
         """Digests of the JSON and of the names and sizes of all images, and the parameters."""

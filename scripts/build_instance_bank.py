@@ -1,0 +1,16 @@
+"""Build a bank of crops: ``segpaste bank build``, with the same options, from a checkout.
+
+    python scripts/build_instance_bank.py instances.json images bank --crop-size 128 --workers 4
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from segpaste.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(["bank", "build", *sys.argv[1:]]))
