@@ -97,24 +97,21 @@ class CopyPasteLoader:
 
 
 def _without_end(bank_loader: Iterable[BankBatch | torch.Tensor]) -> Iterator[BankBatch | torch.Tensor]:
-    """One pass after the other, each in the next epoch of what has one."""
+    """One pass after the other, each in the next epoch of the loader's sampler, if it counts them."""
+    empty_passes = 0
     while True:
-        nothing = True
+        empty_passes += 1
         for bank_batch in bank_loader:
-            nothing = False
+            empty_passes = 0
             yield bank_batch
-        if nothing:
+        # What is resumed at the end of an epoch has nothing left of it.
+        if empty_passes == 2:
             raise ValueError("bank_loader: got no batch in a whole pass, expected one or more")
-        batches = getattr(bank_loader, "batch_sampler", None)
-        for sampler in (
-            bank_loader,
-            getattr(bank_loader, "sampler", None),
-            batches,
-            getattr(batches, "sampler", None),
-        ):
-            if hasattr(sampler, "set_epoch") and hasattr(sampler, "epoch"):
-                sampler.set_epoch(sampler.epoch + 1)
-                break
+        sampler = getattr(bank_loader, "sampler", None)
+        epoch = getattr(sampler, "epoch", None)
+        if epoch is not None:
+            counts: Any = bank_loader if hasattr(bank_loader, "set_epoch") else sampler
+            counts.set_epoch(epoch + 1)
 
 
 def as_padded(batch: Any, max_instances: int) -> PaddedBatchedDenseSample:
