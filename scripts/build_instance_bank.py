@@ -1,14 +1,11 @@
-"""Build a bank of crops: ``segpaste bank build``, with the same options, from a checkout.
+"""Build a bank of crops: the command ``segpaste bank build``, with the same options.
 
-    python scripts/build_instance_bank.py instances.json images bank --crop-size 128 --workers 4
+python scripts/build_instance_bank.py instances.json images bank --crop-size 128 --workers 4
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from segpaste.cli import main
 
