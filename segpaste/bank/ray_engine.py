@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from segpaste.bank.staging import Made
 
 _RETRIES = 3
 _TASKS_PER_CPU = 2
+_KNOCK_SECONDS = 10
 
 
 def run_on_ray(
@@ -86,6 +88,20 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
     else:
         options |= {"address": address}
     try:
+        if address is not None:
+            _knock(address)
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BankError(f"ray_address: got {address!r}, which cannot be reached: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BankError(f"ray_address: got {address!r}, which cannot be reached: {reason}") from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes where nobody answers.
+
+    Raises:
+        OSError: if nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isascii() and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
