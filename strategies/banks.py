@@ -45,7 +45,7 @@ def bank_batches(
     min_crops: int = 1,
     max_crops: int = 4,
     crops_per_target: int = 1,
-    max_side: int = 12,
+    max_side: int = 16,
     incomplete: bool = False,
 ) -> BankBatch:
     """Staged batches that ``BankSource`` takes for a target, or for any of that kind.
@@ -76,6 +76,7 @@ def bank_batches(
     """
     with_names(lambda: check_range("min_batch", min_batch, "max_batch", max_batch, 0))
     with_names(lambda: check_range("min_crops", min_crops, "max_crops", max_crops, 1))
+    with_names(lambda: check_range("max_side", 1, "max_side", max_side, 1))
     with_names(lambda: check_range("crops_per_target", crops_per_target, "max_crops", max_crops, 1))
     head = draw(readers(HEAD_BYTES))
     has_depth, has_normals = head.one_in(2), head.one_in(2)
@@ -121,9 +122,11 @@ def bank_batches(
 def _crop_size(
     choices: Choices, canvas: tuple[int, int] | None, crops_per_target: int, max_side: int
 ) -> tuple[int, int]:
-    """A size of which a canvas holds that many; the largest now and then."""
+    """A size of which a canvas holds that many; the largest now and then, and a single pixel."""
     kind = choices.integer(0, 7)
     wide, high = choices.integer(1, max_side), choices.integer(1, max_side)
+    if kind == 6:
+        high, wide = 1, 1
     if canvas is None:
         return high, wide
     most = max(
@@ -136,7 +139,7 @@ def _crop_size(
     if min(most) < 1:
         raise InvalidArgument(f"crops_per_target: got {crops_per_target}, more than a canvas {canvas} holds")
     if kind == 7:
-        return min(most[0], 2 * max_side), min(most[1], 2 * max_side)
+        high, wide = max_side, max_side
     return min(high, most[0]), min(wide, most[1])
 
 

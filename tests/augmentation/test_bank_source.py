@@ -287,10 +287,8 @@ def test_crops_beside_each_other_come_from_one_camera() -> None:
 
 @pytest.mark.parametrize("metric", [False, True])
 def test_geometry_that_is_missing_is_invalid_where_asked_for(metric: bool) -> None:
-    target = batch(3, modalities=EVERYTHING)
-    if metric:
-        cameras = torch.tensor([[4.0, 4.0, 1.0, 1.0]], dtype=torch.float64).repeat(3, 1)
-        target = replace(target, metric_depth=True, camera_intrinsics=cameras)
+    cameras = torch.tensor([[4.0, 4.0, 1.0, 1.0]], dtype=torch.float64).repeat(3, 1)
+    target = replace(batch(3, modalities=EVERYTHING), metric_depth=metric, camera_intrinsics=cameras)
     source = BankSource(missing_geometry="invalid")
     source.set_bank_batch(noise(3, 2))
     augment = BatchCopyPaste(PANOPTIC, source_strategy=source)
@@ -302,9 +300,8 @@ def test_geometry_that_is_missing_is_invalid_where_asked_for(metric: bool) -> No
     assert audit.paste_union.any()
     assert not fields["depth_valid"][:, 0][audit.paste_union].any()
     assert not fields["normals"].movedim(1, -1)[audit.paste_union].any()
-    if metric:
-        assert made.camera_intrinsics is not None
-        assert torch.equal(made.camera_intrinsics, cameras)
+    assert (made.camera_intrinsics is not None) == metric
+    assert made.camera_intrinsics is None or torch.equal(made.camera_intrinsics, cameras)
 
 
 def test_a_mixed_bank_beside_missing_geometry_uses_what_there_is() -> None:
