@@ -163,7 +163,7 @@ def _tree_pages(path: Path, size: int) -> np.ndarray:
     the nodes (2 bytes each). A node has 8 bytes before its key (LMDB 0.9, ``struct MDB_page``).
     """
     branch, leaf, overflow, meta = 1, 2, 4, 8
-    data = np.memmap(path, "u1", "r")
+    data = memoryview(np.memmap(path, "u1", "r").data)
     rows, start = [], 0
     while start < len(data):
         (flags,) = struct.unpack_from("<H", data, start + 10)
@@ -176,7 +176,7 @@ def _tree_pages(path: Path, size: int) -> np.ndarray:
         if flags == leaf:
             node = start + struct.unpack_from("<H", data, start + 16)[0]
             (first,) = struct.unpack_from(">q", data, node + 8)
-        rows.append((start, first, size, zlib.crc32(data[start : start + size].data)))
+        rows.append((start, first, size, zlib.crc32(data[start : start + size])))
         start += size
     rows.sort(key=itemgetter(1))
     return np.array(rows, _TREE_DTYPE)

@@ -135,6 +135,9 @@ class StoredBank(ABC):
         number = self._number(index)
         return unpack(self._checked(number), self._index[number], self.head)
 
+    def __iter__(self) -> Iterator[BankCrop]:
+        return (self[number] for number in range(len(self)))
+
     def __getitems__(self, indices: Sequence[SupportsIndex], /) -> list[BankCrop]:
         """Several crops; what a ``DataLoader`` calls for a batch."""
         return [self[index] for index in indices]

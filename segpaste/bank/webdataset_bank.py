@@ -107,11 +107,12 @@ class WebDatasetWriter:
         """The next crops."""
         places = np.zeros(len(chunk.index), _PLACE_DTYPE)
         for place in range(len(chunk.index)):
-            if self._tar is None or self._tar.tarstream.offset >= SHARD_BYTES:
-                self._open_shard()
-            start = self._tar.tarstream.offset
-            self._tar.write(self._members(chunk.records[place], chunk.index[place]))
-            places[place] = (self._shard, start, self._tar.tarstream.offset - start)
+            tar = self._tar
+            if tar is None or tar.tarstream.offset >= SHARD_BYTES:
+                tar = self._open_shard()
+            start = tar.tarstream.offset
+            tar.write(self._members(chunk.records[place], chunk.index[place]))
+            places[place] = (self._shard, start, tar.tarstream.offset - start)
         self._parquet.add(chunk.index, places)
 
     def close(self) -> None:
@@ -119,7 +120,7 @@ class WebDatasetWriter:
         self._close_shard()
         self._parquet.close()
 
-    def _open_shard(self) -> None:
+    def _open_shard(self) -> Any:
         self._close_shard()
         self._shard += 1
         self._file = (self._folder / shard_name(self._shard)).open("xb")
@@ -127,6 +128,7 @@ class WebDatasetWriter:
         self._tar = self._webdataset.TarWriter(
             self._file, user="", group="", mode=0o644, mtime=0, encoder=False
         )
+        return self._tar
 
     def _close_shard(self) -> None:
         if self._tar is not None:

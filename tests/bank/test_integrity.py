@@ -50,7 +50,7 @@ def _small(path: Path, backend: BackendName, seed: int = 0) -> list[BankCrop]:
     return drawn_crops(COUNT, seed=seed, **SMALL)
 
 
-def _put(file: Path, content: bytes) -> None:
+def _put(file: Path, content: bytes | bytearray) -> None:
     """In place of the old file, which others may have mapped."""
     beside = file.with_name(f"{file.name}.new")
     beside.write_bytes(content)
