@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 
 import torch
 
@@ -18,10 +19,10 @@ from segpaste.bank.meta import BankHead
 from segpaste.bank.source import CropShard
 from segpaste.bank.staging import Made, make_shard
 
-START_METHOD = "spawn"
-"""How processes begin: not as copies of this one, whose threads may hold locks."""
-
 _TRIES = 2
+
+# Imported once, by the server of which all workers are copies.
+_PRELOADED = ["segpaste.bank.staging"]
 
 
 def run_here(
@@ -37,7 +38,8 @@ def run_locally(
 ) -> Iterator[tuple[int, Made]]:
     """Do shards in processes of their own, and give each as soon as it is done.
 
-    The processes are spawned: each takes a few seconds to import what it needs. They end with this iterator, whether it is exhausted, closed or
+    The processes are copies of a server that has imported what they need, not of this process,
+    whose threads may hold locks. They end with this iterator, whether it is exhausted, closed or
     raises, and with this process, even if it is killed.
 
     Args:
@@ -51,9 +53,11 @@ def run_locally(
         Exception: what a shard raised.
     """
     waiting, deaths = deque(numbers), Counter[int]()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)  # of no effect where a server runs already
     pool: list[_Worker] = []
     try:
-        pool += [_Worker(head) for _ in range(min(workers, len(numbers)))]
+        pool += [_Worker(context, head) for _ in range(min(workers, len(numbers)))]
         while waiting or any(worker.number is not None for worker in pool):
             speakers = {worker.connection: worker for worker in pool if worker.will_speak}
             for connection in wait(list(speakers)):
@@ -75,7 +79,7 @@ def run_locally(
                             f"(exit code {code}{', out of memory?' if code == -signal.SIGKILL else ''})"
                         ) from None
                     waiting.appendleft(done)
-                    pool[pool.index(worker)] = _Worker(head)
+                    pool[pool.index(worker)] = _Worker(context, head)
                     continue
                 if isinstance(answer, Exception):
                     raise answer
@@ -100,8 +104,7 @@ def attempt(shard: CropShard, head: BankHead) -> Made | Exception:
 class _Worker:
     """A process with a pipe to it. If either end dies, the other reads the end of the pipe."""
 
-    def __init__(self, head: BankHead) -> None:
-        context = multiprocessing.get_context(START_METHOD)
+    def __init__(self, context: ForkServerContext, head: BankHead) -> None:
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, head), daemon=True)
         self._process.start()

@@ -11,26 +11,16 @@ import pytest
 
 from segpaste.bank import BankError, build_bank, engines
 from segpaste.bank.engines import run_locally
-from tests.bank.builds import PRELOAD, DrawnSource, end_at_once, files_of
+from tests.bank.builds import DrawnSource, end_at_once, files_of
 
 
-@pytest.fixture
-def copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers as copies of one process that has imported all they need; spawned ones import anew."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
-    monkeypatch.setattr(engines, "START_METHOD", "forkserver")
+@pytest.fixture(autouse=True)
+def nobody_is_left() -> Iterator[None]:
+    """Workers end with the builds that had them."""
     yield
     assert multiprocessing.active_children() == []
 
 
-def test_spawned_workers_make_the_same_bytes(tmp_path: Path) -> None:
-    build_bank(DrawnSource(), tmp_path / "one")
-    build_bank(DrawnSource(), tmp_path / "two", workers=2)
-    assert files_of(tmp_path / "two") == files_of(tmp_path / "one")
-    assert multiprocessing.active_children() == []
-
-
-@pytest.mark.usefixtures("copies")
 @pytest.mark.parametrize("workers", [2, 4, 9])
 def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int) -> None:
     (tmp_path / "notes").mkdir()
@@ -41,7 +31,6 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, workers: int
     assert files_of(tmp_path / "bank") == files_of(tmp_path / "one")
 
 
-@pytest.mark.usefixtures("copies")
 def test_shards_are_given_as_they_are_done() -> None:
     source = DrawnSource(5)
     given = dict(run_locally(source.shards(), [4, 1, 3], source.head(), 2))
@@ -49,7 +38,6 @@ def test_shards_are_given_as_they_are_done() -> None:
     assert [given[n].crops for n in (1, 3, 4)] == [4, 3, 4]
 
 
-@pytest.mark.usefixtures("copies")
 def test_what_a_worker_raises_arrives_and_ends_the_others(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     path = tmp_path / "bank"
@@ -65,13 +53,11 @@ def test_what_a_worker_raises_arrives_and_ends_the_others(tmp_path: Path) -> Non
     assert files_of(path) == files_of(tmp_path / "one")
 
 
-@pytest.mark.usefixtures("copies")
 def test_an_error_that_cannot_travel_is_told(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="^UnportableError: this and that$"):
         build_bank(DrawnSource(trouble="unportable", troubled=(2,)), tmp_path / "bank", workers=2)
 
 
-@pytest.mark.usefixtures("copies")
 def test_a_worker_that_dies_costs_its_shard_a_second_try(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     source = DrawnSource(6, trouble="die once", troubled=(2, 4), notes=tmp_path / "notes")
@@ -81,7 +67,6 @@ def test_a_worker_that_dies_costs_its_shard_a_second_try(tmp_path: Path) -> None
     assert files_of(tmp_path / "bank") == files_of(tmp_path / "one")
 
 
-@pytest.mark.usefixtures("copies")
 def test_a_shard_that_kills_its_workers_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bank"
     source = DrawnSource(6, trouble="die", troubled=(2,))
@@ -91,13 +76,11 @@ def test_a_shard_that_kills_its_workers_is_named(tmp_path: Path) -> None:
     assert (tmp_path / ".bank.building").is_dir()
 
 
-@pytest.mark.usefixtures("copies")
 def test_an_interrupt_in_a_worker_ends_it_as_a_death(tmp_path: Path) -> None:
     with pytest.raises(BankError, match="^shard 0: the process that worked on it ended 2 times"):
         build_bank(DrawnSource(2, trouble="interrupt", troubled=(0,)), tmp_path / "bank", workers=2)
 
 
-@pytest.mark.usefixtures("copies")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupted_build_leaves_its_staging_and_no_worker(tmp_path: Path, workers: int) -> None:
     def interrupt(progress: object) -> None:
@@ -113,7 +96,6 @@ def test_an_interrupted_build_leaves_its_staging_and_no_worker(tmp_path: Path, w
     assert len([n for n, times in source.worked_on().items() if times == 1]) >= 4
 
 
-@pytest.mark.usefixtures("copies")
 def test_an_iterator_that_is_closed_ends_its_workers() -> None:
     source = DrawnSource(20, seconds=0.01)
     work = run_locally(source.shards(), range(20), source.head(), 2)
@@ -125,7 +107,6 @@ def test_an_iterator_that_is_closed_ends_its_workers() -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.usefixtures("copies")
 def test_a_worker_that_cannot_begin_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_serve", end_at_once)
     with pytest.raises(BankError, match=r"before it took up work \(exit code 7\).*__main__"):
