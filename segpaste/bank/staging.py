@@ -104,7 +104,9 @@ class Staging:
             BankError: if what is there was left by another job; it names what differs.
         """
         there = self.folder / _JOB_FILE
-        if fresh or not there.exists():
+        # A job that was refused at its first shard has nothing that could be lost.
+        nothing_done = not any(self.folder.glob("shard-*.crops"))
+        if fresh or nothing_done or not there.exists():
             self._clear()
             _write(there, json.dumps(job, sort_keys=True, indent=1).encode())
             return
