@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,14 @@ _Backend = Annotated[
         help="How it is stored: NumPy files, one LMDB file, or WebDataset shards.",
     ),
 ]
+
+
+@bank_app.callback()
+def _every_command() -> None:
+    # Names of classes and files are anybody's; what the terminal cannot show is escaped.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @bank_app.command()

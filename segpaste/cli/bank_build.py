@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_SECONDS = 5.0
 _MOST_SKIPPED = 10
-_ARGUMENTS = {"path": "OUT", "annotations": "COCO_JSON", "images": "IMAGES"}
+_OPTIONS = ("backend", "crop_size", "engine", "min_area", "oversize", "ray_address", "workers")
 
 
 @dataclass(frozen=True)
@@ -243,13 +243,13 @@ def _one_line_errors() -> Iterator[None]:
 
     try:
         yield
-    except (BankError, DataError) as error:
-        raise UsageError(str(error)) from None
     except ValueError as error:
-        argument = re.match(r"([a-z_]+): got ", str(error))
-        if argument is None:
-            raise
-        name = _ARGUMENTS.get(argument[1], f"--{argument[1].replace('_', '-')}")
-        raise UsageError(f"{name}{str(error)[argument.end(1) :]}") from None
+        argument = str(error).partition(": got ")[0]
+        if argument in _OPTIONS:
+            rest = str(error).removeprefix(argument)
+            raise UsageError(f"--{argument.replace('_', '-')}{rest}") from None
+        if isinstance(error, BankError | DataError):
+            raise UsageError(str(error)) from None
+        raise
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from None

@@ -127,7 +127,7 @@ def _head_lines(bank: StoredBank, values: dict[str, Any]) -> list[tuple[str, str
     for name in ("depth", "normals", "intrinsics"):
         number = values[f"with_{name}"]
         if number:
-            carried.append(f"{name} ({number:,} crops{metric if name == 'depth' else ''})")
+            carried.append(f"{name} ({plural(number, 'crop')}{metric if name == 'depth' else ''})")
     if values["embedding_dim"] is not None:
         carried.append(f"embedding ({values['embedding_dim']} numbers)")
     lines = [
@@ -139,7 +139,7 @@ def _head_lines(bank: StoredBank, values: dict[str, Any]) -> list[tuple[str, str
         ("size", f"{size_in_words(values['bytes'])} in {plural(values['files'], 'file')}"),
     ]
     for what in ("datasets", "models"):
-        said = [f"{printable(name)} ({n:,} crops)" for name, n in values[what].items() if name]
+        said = [f"{printable(name)} ({plural(n, 'crop')})" for name, n in values[what].items() if name]
         lines += [(what, ", ".join(said))] if said else []
     return lines
 
