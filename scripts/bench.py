@@ -17,17 +17,15 @@ import argparse
 import datetime
 import fnmatch
 import json
-import os
-import platform
 import sys
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from benchmark import cells, conductor, page, peers, plot, tables
 from benchmark.cells import Cell
 from benchmark.conductor import Worker
+from benchmark.machine import machine
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
@@ -90,7 +88,7 @@ def _cpu_run(options: argparse.Namespace, chosen: list[Cell]) -> dict[str, Any]:
             rates = _strategies(options)
         else:
             rates = None
-    run = _about(options, _processor()) | {"executor": options.executor, "entries": entries}
+    run = _about(options, None) | {"executor": options.executor, "entries": entries}
     run["peers_not_installed"] = [name for name in peers.ENVIRONMENTS if commands.get(name) is None]
     if rates is not None:
         run["strategies"] = rates
@@ -146,34 +144,12 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     return chosen
 
 
-def _about(options: argparse.Namespace, processor: str) -> dict[str, Any]:
+def _about(options: argparse.Namespace, processor: str | None) -> dict[str, Any]:
     return {
-        "machine": {
-            "processor": processor,
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "versions": {"Python": platform.python_version()}
-            | {name: found for name in ("torch", "numpy", "numba", "triton") if (found := _version(name))},
-        },
+        "machine": machine(("torch", "numpy", "numba", "triton"), processor),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "rounds": options.rounds,
     }
-
-
-def _processor() -> str:
-    """What the processor calls itself, wherever the system says so."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _read(path: Path) -> dict[str, Any]:
