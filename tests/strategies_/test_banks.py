@@ -19,7 +19,7 @@ from tests.strategies_.counting import quick, shares, smallest
 DEPTH = {Modality.IMAGE, Modality.INSTANCE, Modality.DEPTH, Modality.NORMALS}
 
 
-@quick(150)
+@quick(80)
 @given(st.data(), st.booleans())
 def test_what_is_drawn_for_a_target_can_be_pasted_into_it(data: st.DataObject, incomplete: bool) -> None:
     schema = data.draw(panoptic_schemas())
@@ -35,7 +35,7 @@ def test_what_is_drawn_for_a_target_can_be_pasted_into_it(data: st.DataObject, i
     assert plan.batch_size == target.batch_size
 
 
-@quick(150)
+@quick(100)
 @given(st.data(), st.integers(1, 3))
 def test_the_limits_are_kept(data: st.DataObject, count: int) -> None:
     height, width = data.draw(st.tuples(st.integers(3 * count, 20), st.integers(3 * count, 20)))
