@@ -13,10 +13,20 @@ from segpaste.version import VERSION
 
 if TYPE_CHECKING:
     from segpaste.augmentation import (
+        BankSource,
         BatchCopyPaste,
         BatchedPlacementSampler,
         IntraBatchSource,
         SourceStrategy,
+    )
+    from segpaste.bank import (
+        BankBatch,
+        BankCrop,
+        BankError,
+        BankSampler,
+        InstanceBank,
+        create_bank_dataloader,
+        open_bank,
     )
     from segpaste.types import (
         BatchAuditPacket,
@@ -40,6 +50,11 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
+    "BankBatch",
+    "BankCrop",
+    "BankError",
+    "BankSampler",
+    "BankSource",
     "BatchAuditPacket",
     "BatchCopyPaste",
     "BatchCopyPasteConfig",
@@ -48,6 +63,7 @@ __all__ = [
     "BatchedPlacementSampler",
     "CameraIntrinsics",
     "DenseSample",
+    "InstanceBank",
     "InstanceMask",
     "IntraBatchSource",
     "Modality",
@@ -61,16 +77,31 @@ __all__ = [
     "SemanticMap",
     "SourceStrategy",
     "__version__",
+    "create_bank_dataloader",
+    "open_bank",
 ]
 
-_AUGMENTATION = ("BatchCopyPaste", "BatchedPlacementSampler", "IntraBatchSource", "SourceStrategy")
+_HOMES = {
+    "BankSource": "augmentation",
+    "BatchCopyPaste": "augmentation",
+    "BatchedPlacementSampler": "augmentation",
+    "IntraBatchSource": "augmentation",
+    "SourceStrategy": "augmentation",
+    "BankBatch": "bank",
+    "BankCrop": "bank",
+    "BankError": "bank",
+    "BankSampler": "bank",
+    "InstanceBank": "bank",
+    "create_bank_dataloader": "bank",
+    "open_bank": "bank",
+}
+"""Where a name lives that is no type."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "augmentation" if name in _AUGMENTATION else "types"
-    return getattr(import_module(f"segpaste.{home}"), name)
+    return getattr(import_module(f"segpaste.{_HOMES.get(name, 'types')}"), name)
 
 
 def __dir__() -> list[str]:
