@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -104,6 +105,8 @@ def build_bank(
     built_from = json.loads(json.dumps(source.built_from()))
     for module in _ENGINES[backend]:  # one that is missing is named now, not after hours of work
         require(module, f"bank-{backend}", f"backend {backend!r}")
+    if engine == "ray":
+        require("ray", "bank-ray", "engine 'ray'")
     staging = Staging(path, head, len(shards))
     if path.exists() and not staging.folder.exists():
         return _finished(path, head, built_from, backend, fresh)
@@ -113,12 +116,18 @@ def build_bank(
             staging.remove()
             return meta
         staging.open(_job(head, built_from, len(shards)), fresh=fresh)
-        _check_space(path, staging, head, source.most_crops(), backend)
+        try:
+            _check_space(path, staging, head, source.most_crops(), backend)
+        except BankError:
+            if not staging.done:
+                staging.remove()
+            raise
         report = _Reporter(staging, len(shards), progress)
         numbers = [number for number in range(len(shards)) if number not in staging.done]
-        for number, made in _run(shards, numbers, head, engine, workers, ray_address):
-            staging.put(number, made)
-            report.cut()
+        with closing(_run(shards, numbers, head, engine, workers, ray_address)) as work:
+            for number, made in work:
+                staging.put(number, made)
+                report.cut()
         meta = write_bank(
             path,
             head,
@@ -138,15 +147,13 @@ def _run(
     engine: EngineName,
     workers: int,
     ray_address: str | None,
-) -> Iterator[tuple[int, Made]]:
-    if not numbers:
-        return iter(())
+) -> Generator[tuple[int, Made], None, None]:
+    if (workers == 1 and engine == "local") or not numbers:
+        return run_here(shards, numbers, head)
     if engine == "ray":
         from segpaste.bank.ray_engine import run_on_ray
 
         return run_on_ray(shards, numbers, head, workers=workers, address=ray_address)
-    if workers == 1:
-        return run_here(shards, numbers, head)
     return run_locally(shards, numbers, head, workers)
 
 

@@ -139,9 +139,13 @@ class _Window:
 
     def nearest(self, array: np.ndarray) -> np.ndarray:
         """``[h, w, ...]``: the nearest pixel of ``[H, W, ...]``, zero beyond it."""
-        (ys, xs), (rows, columns) = self._taps(array), self._inside(array)
         crop = np.zeros((*self.crop_size, *array.shape[2:]), array.dtype)
-        crop[np.ix_(rows, columns)] = array[np.ix_(ys[rows], xs[columns])]
+        if self.shrinks:
+            (ys, xs), (rows, columns) = self._taps(), self._inside(array)
+            crop[np.ix_(rows, columns)] = array[np.ix_(ys[rows], xs[columns])]
+        else:  # the same by slices, several times faster
+            above, left, part = self._part(array)
+            crop[above : above + part.shape[0], left : left + part.shape[1]] = part
         return crop
 
     def image(self, image: np.ndarray) -> np.ndarray:
@@ -149,11 +153,11 @@ class _Window:
         if not self.shrinks:
             return self.nearest(image)
         # The border's pixels go on beyond it while filtering: an object at the border is not darkened.
-        ys = np.clip(np.arange(self.top, self.top + self.height), 0, image.shape[0] - 1)
-        xs = np.clip(np.arange(self.left, self.left + self.width), 0, image.shape[1] - 1)
+        above, left, part = self._part(image)
+        below, right = self.height - above - part.shape[0], self.width - left - part.shape[1]
+        padded = np.pad(part, ((above, below), (left, right), (0, 0)), mode="edge")
         h, w = self.crop_size
-        whole = Image.fromarray(np.ascontiguousarray(image[np.ix_(ys, xs)]))
-        crop = np.array(whole.resize((w, h), Image.Resampling.BILINEAR))
+        crop = np.array(Image.fromarray(padded).resize((w, h), Image.Resampling.BILINEAR))
         rows, columns = self._inside(image)
         crop[~rows] = 0
         crop[:, ~columns] = 0
@@ -171,7 +175,13 @@ class _Window:
             cy=(given.cy - self.top + 0.5) * h / self.height - 0.5,
         )
 
-    def _taps(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _part(self, array: np.ndarray) -> tuple[int, int, np.ndarray]:
+        """Rows above and columns left of the image, and what the window shows of it."""
+        top, left = max(self.top, 0), max(self.left, 0)
+        part = array[top : self.top + self.height, left : self.left + self.width]
+        return top - self.top, left - self.left, part
+
+    def _taps(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of the image under the centre of each row and column of the crop."""
         h, w = self.crop_size
         ys = self.top + (2 * np.arange(h) + 1) * self.height // (2 * h)
@@ -180,7 +190,7 @@ class _Window:
 
     def _inside(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``[h]`` and ``[w]`` bool: the rows and columns of the crop that show the image."""
-        ys, xs = self._taps(array)
+        ys, xs = self._taps()
         return (ys >= 0) & (ys < array.shape[0]), (xs >= 0) & (xs < array.shape[1])
 
 

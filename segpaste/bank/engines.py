@@ -7,7 +7,7 @@ import pickle
 import signal
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
@@ -27,7 +27,7 @@ _PRELOADED = ["segpaste.bank.staging"]
 
 def run_here(
     shards: Sequence[CropShard], numbers: Sequence[int], head: BankHead
-) -> Iterator[tuple[int, Made]]:
+) -> Generator[tuple[int, Made], None, None]:
     """Do one shard after the other in this process."""
     for number in numbers:
         yield number, make_shard(shards[number], head)
@@ -35,7 +35,7 @@ def run_here(
 
 def run_locally(
     shards: Sequence[CropShard], numbers: Sequence[int], head: BankHead, workers: int
-) -> Iterator[tuple[int, Made]]:
+) -> Generator[tuple[int, Made], None, None]:
     """Do shards in processes of their own, and give each as soon as it is done.
 
     The processes are copies of a server that has imported what they need, not of this process,

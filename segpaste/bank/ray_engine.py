@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from segpaste.bank.engines import attempt
@@ -27,7 +27,7 @@ def run_on_ray(
     *,
     workers: int,
     address: str | None,
-) -> Iterator[tuple[int, Made]]:
+) -> Generator[tuple[int, Made], None, None]:
     """Do each shard as a task of one CPU; results come back through the object store.
 
     A worker or node that is lost costs the shards that it was working on or still held, which

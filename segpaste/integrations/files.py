@@ -8,6 +8,8 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -149,7 +151,8 @@ def file_digest(path: Path) -> str:
     Raises:
         DataError: if it cannot be read.
     """
-    return hashlib.sha256(_read_bytes(path)).hexdigest()
+    with _named_errors(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_size(path: Path) -> int:
@@ -158,19 +161,20 @@ def file_size(path: Path) -> int:
     Raises:
         DataError: if there is none.
     """
-    try:
+    with _named_errors(path):
         return path.stat().st_size
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except OSError as error:
-        raise DataError(f"{path}: not readable: {error.strerror}") from error
-    except ValueError as error:  # a NUL in the name
-        raise DataError(f"{str(path)!r}: not readable: {error}") from error
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
+    with _named_errors(path):
         return path.read_bytes()
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """What the system says of a file becomes a :class:`DataError` that names it."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except OSError as error:

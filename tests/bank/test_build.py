@@ -234,6 +234,17 @@ def test_a_lock_that_nobody_holds_is_none(tmp_path: Path) -> None:
     assert beside(path) == []
 
 
+def test_where_there_are_no_locks_banks_are_built_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*arguments: Any) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    assert build_bank(DrawnSource(), tmp_path / "bank").count == 22
+    assert beside(tmp_path / "bank") == []
+
+
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -251,6 +262,7 @@ def test_too_little_space_is_said_before_anything_is_done(
     for backend in BACKENDS[1:]:
         with pytest.raises(BankError, match="needs up to"):
             build_bank(DrawnSource(), tmp_path / "bank", backend=backend)
+    assert list(tmp_path.iterdir()) == []
     free += 1
     assert build_bank(DrawnSource(), tmp_path / "bank").count == 22
 
@@ -341,7 +353,7 @@ def test_a_missing_engine_is_named_before_anything_is_done(
         options = {"engine": "ray"}
     with pytest.raises(BankError, match=rf"needs {missing}: pip install -e '\.\[{extra}\]'"):
         build_bank(DrawnSource(trouble="raise", troubled=(0,)), tmp_path / "bank", **options)
-    assert not (tmp_path / "bank").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ def test_a_killed_build_ends_in_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("backend", "workers"), [*((backend, 1) for backend in BACKENDS), ("memmap", 2)])
 def test_builds_killed_twenty_times_end_in_the_same_bytes(
     tmp_path: Path, backend: BackendName, workers: int
 ) -> None:

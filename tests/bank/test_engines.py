@@ -102,7 +102,7 @@ def test_an_iterator_that_is_closed_ends_its_workers() -> None:
     next(work)
     assert len(multiprocessing.active_children()) == 2
     began = time.monotonic()
-    work.close()  # pyright: ignore[reportAttributeAccessIssue]
+    work.close()
     assert multiprocessing.active_children() == []
     assert time.monotonic() - began < 5
 
