@@ -35,8 +35,9 @@ class BankSource(nn.Module):
     other than ``ignore_index``. Of a row with fewer of them fewer are pasted, or nothing.
 
     The crops of one target stand on a canvas of its size, row by row from the origin. Scale,
-    place and flip are the sampler's. A target with semantic maps alone has no rows to move:
-    there the crops are put at a place of their own, drawn as the sampler draws one.
+    place and flip are the sampler's, one for all of them. A target with semantic maps alone
+    has no rows to move: there the crops are put at a place of their own, drawn as the
+    sampler draws one.
 
     What is staged moves with the module and is not saved. Replacing it is no reason to
     compile again.

@@ -10,9 +10,25 @@ import pytest
 from torch.utils.data import DataLoader
 
 from segpaste.augmentation import BankSource, BatchCopyPaste, CopyPasteLoader
-from segpaste.bank import BankBatch, BankSampler, create_bank_dataloader, open_bank, write_bank
+from segpaste.bank import (
+    BankBatch,
+    BankSampler,
+    build_bank,
+    create_bank_dataloader,
+    open_bank,
+    write_bank,
+)
 from segpaste.bank.layout import pack
-from segpaste.types import BatchedDenseSample, Modality, PaddedBatchedDenseSample
+from segpaste.integrations import load_data
+from segpaste.integrations.coco_crops import CocoCrops
+from segpaste.invariants import check_paste, check_sample
+from segpaste.types import (
+    BatchCopyPasteConfig,
+    BatchedDenseSample,
+    Modality,
+    PaddedBatchedDenseSample,
+    PanopticPasteConfig,
+)
 from tests.augmentation.bank_batches import noise
 from tests.augmentation.batches import LIVELY, PANOPTIC, same, samples
 from tests.bank.drawn_bank import drawn_crops, drawn_head
@@ -108,3 +124,30 @@ def test_twenty_steps_from_a_bank_on_disk(tmp_path: Path) -> None:
     staged = wrapped.augment.source_strategy
     assert isinstance(staged, BankSource)
     assert isinstance(staged.bank_batch, BankBatch)
+
+
+@pytest.mark.nightly
+def test_a_bank_of_real_objects_into_real_images(tmp_path: Path, data_root: Path) -> None:
+    folder = data_root / "coco128_multi"
+    build_bank(CocoCrops(folder / "instances_rle.json", folder / "images", min_area=64), tmp_path / "bank")
+    maps = Path(__file__).parents[1] / "data_maps" / "coco128_multi.yaml"
+    (data,) = (data for data in load_data(folder, mapping=maps) if Modality.PANOPTIC in data.modalities)
+    assert data.schema is not None
+    config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=data.schema))
+    source = BankSource(crops_per_target=2)
+    augment = BatchCopyPaste(config, source_strategy=source, seed=1)
+    bank_loader = create_bank_dataloader(open_bank(tmp_path / "bank"), batch_size=4, crops_per_target=3)
+    slots = max(len(sample) for sample in data.samples) + 2
+    for first, bank_batch in zip(range(0, 12, 4), bank_loader, strict=False):
+        source.set_bank_batch(bank_batch)
+        target = BatchedDenseSample.from_samples(data.samples[first : first + 4]).to_padded(slots)
+        seeds = augment.next_seeds(4)
+        pasted, audit = augment.forward_with_audit(target, seeds=seeds)
+        assert audit.paste_union.flatten(1).any(dim=1).sum() >= 2
+        view, _ = source.sample(target, seeds, augment.sampler)
+        for b in range(4):
+            before, after, donor = target.select(b), pasted.select(b), view.select(b)
+            reports = check_paste(before, after, audit.select(b), source=donor)
+            reports += check_sample(after, data.schema, before=before, source=donor)
+            reports += check_sample(donor, data.schema)
+            assert [f"[{r.name}] {r.message}" for r in reports if not r.ok] == []
