@@ -82,7 +82,7 @@ def build_bank(
     this very build has made before is left as it is.
 
     Args:
-        source: the crops, such as :class:`segpaste.integrations.coco_crops.CocoCrops`.
+        source: the crops, such as :class:`segpaste.integrations.CocoCrops`.
         path: of the bank; a new folder.
         backend: ``"memmap"``, ``"lmdb"`` or ``"webdataset"``.
         engine: ``"local"``, or ``"ray"`` for a cluster.

@@ -40,7 +40,7 @@ def whole_scene(height: int, width: int, seed: int = 0) -> Scene:
         image=noise(height, width, seed),
         depth=np.where(valid, draw.integers(1, 999, (height, width)) / 256, np.nan).astype(np.float32),
         depth_valid=valid,
-        normals=np.broadcast_to(np.float32([0, 0.6, -0.8]), (height, width, 3)).copy(),
+        normals=np.broadcast_to(np.array([0, 0.6, -0.8], np.float32), (height, width, 3)).copy(),
         camera_intrinsics=CameraIntrinsics(50.0, 60.5, 7.25, 3.1),
         metric_depth=True,
     )
