@@ -452,6 +452,28 @@ def test_defaults_of_torch_take_no_part() -> None:
     assert same_plan(drawn, plan)
 
 
+@pytest.mark.parametrize("modalities", [EVERYTHING, SEMANTIC])
+def test_no_step_waits_for_a_value(modalities: frozenset[Modality]) -> None:
+    """On the meta device there are none, and what asks for one raises."""
+    cameras = torch.ones((3, 4), dtype=torch.float64)
+    metric = Modality.DEPTH in modalities
+    target = replace(
+        batch(3, modalities=modalities, dtype=torch.float32), metric_depth=metric, camera_intrinsics=cameras
+    )
+    config = PANOPTIC if Modality.PANOPTIC in modalities else LIVELY
+    bank_batch = noise(3, 3, normals=True, metric=metric)
+    source, sampler = BankSource(crops_per_target=2), BatchedPlacementSampler(config)
+    source.set_bank_batch(bank_batch)
+    expected, _ = source.sample(target, torch.arange(3), sampler)
+    made, plan = source.to("meta").sample(
+        target.to("meta"), torch.arange(3, device="meta"), sampler.to("meta")
+    )
+    fields, wanted = made.tensors(), expected.tensors()
+    assert fields.keys() == wanted.keys()
+    assert all(fields[n].shape == wanted[n].shape and fields[n].dtype == wanted[n].dtype for n in wanted)
+    assert {f.device.type for f in (*fields.values(), plan.order, plan.source_idx)} == {"meta"}
+
+
 GOOD = noise(3, 2)
 
 
