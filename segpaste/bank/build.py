@@ -87,7 +87,8 @@ def build_bank(
         backend: ``"memmap"``, ``"lmdb"`` or ``"webdataset"``.
         engine: ``"local"``, or ``"ray"`` for a cluster.
         workers: processes; with 1 the work is done in this one. A script that builds with more
-            needs ``if __name__ == "__main__":``, as everywhere in Python.
+            needs ``if __name__ == "__main__":``, as everywhere in Python. With ``"ray"``: the CPUs
+            of a Ray that is started for the build; a cluster is used as a whole.
         progress: called after every shard, and while the bank is written.
         ray_address: of a Ray cluster, with ``engine="ray"``.
         fresh: forget what an interrupted build left.

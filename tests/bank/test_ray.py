@@ -15,20 +15,12 @@ from tests.bank.builds import DrawnSource, files_of
 
 ray: Any = pytest.importorskip("ray", reason="the engine of an extra")
 
-pytestmark = [
-    # Ray's own: files and sockets of its child processes that it leaves to the garbage collector,
-    # and announcements of what its next releases do.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:.*:FutureWarning:ray.*"),
-    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:ray.*"),
-]
-
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No reports to its makers; and nothing is left running."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # of which it warns otherwise
     # Workers import the tests' sources.
     monkeypatch.setenv("PYTHONPATH", os.getcwd(), prepend=os.pathsep)
     yield
