@@ -188,8 +188,10 @@ SURFACE: dict[str, set[str]] = {
         "adapt",
     },
     "segpaste.integrations": {
+        "CocoCrops",
         "DataError",
         "DataSet",
+        "SampleCrops",
         "demo_photographs",
         "load_data",
     },

@@ -1,4 +1,4 @@
-"""Readers: COCO instances and panoptic, semantic PNG, RGB-D frames, demo photographs.
+"""Readers: COCO instances and panoptic, semantic PNG, RGB-D frames, demo photographs; crops for banks.
 
 Everything is imported on first use, so that importing this package is cheap.
 """
@@ -9,16 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segpaste.integrations.coco_crops import CocoCrops
     from segpaste.integrations.data_set import DataSet
     from segpaste.integrations.errors import DataError
     from segpaste.integrations.folder import load_data
     from segpaste.integrations.photographs import demo_photographs
+    from segpaste.integrations.sample_crops import SampleCrops
 
-__all__ = ["DataError", "DataSet", "demo_photographs", "load_data"]
+__all__ = ["CocoCrops", "DataError", "DataSet", "SampleCrops", "demo_photographs", "load_data"]
 
 _HOMES = {
+    "CocoCrops": "segpaste.integrations.coco_crops",
     "DataError": "segpaste.integrations.errors",
     "DataSet": "segpaste.integrations.data_set",
+    "SampleCrops": "segpaste.integrations.sample_crops",
     "demo_photographs": "segpaste.integrations.photographs",
     "load_data": "segpaste.integrations.folder",
 }
