@@ -100,9 +100,9 @@ class BankSource(nn.Module):
             raise TypeError(
                 f"bank_batch: got {type(bank_batch).__name__}, expected a BankBatch or its crops as a tensor"
             )
-        if bank_batch.crops_per_target < self.crops_per_target:
+        if bank_batch.candidates_per_target < self.crops_per_target:
             raise ValueError(
-                f"bank_batch.crops: got K = {bank_batch.crops_per_target} crops for each target, "
+                f"bank_batch.crops: got K = {bank_batch.candidates_per_target} crops for each target, "
                 f"expected at least crops_per_target = {self.crops_per_target}"
             )
         if min(bank_batch.crop_size) < 1:
@@ -227,7 +227,7 @@ class BankSource(nn.Module):
     ) -> PaddedBatchedDenseSample:
         batch, slots = target.batch_size, self.crops_per_target
         fields = {name: value[:batch] for name, value in bank.tensors().items()}
-        words = _draw_words(seeds, bank.crops_per_target)
+        words = _draw_words(seeds, bank.candidates_per_target)
         usable, rescaled = self._usable(target, fields, sampler)
         order = _ranked(words[:, :, 0], usable)
         if slots > 1 and target.metric_depth:

@@ -72,7 +72,7 @@ class BankBatch:
         return self.crops.shape[0]
 
     @property
-    def crops_per_target(self) -> int:
+    def candidates_per_target(self) -> int:
         """K, the number of crops to choose from."""
         return self.crops.shape[1]
 
@@ -137,7 +137,7 @@ class BankBatch:
         depth = "metric depth" if self.metric_depth else "depth"
         beside = {"depth": depth, "normals": "normals", "camera_intrinsics": "camera_intrinsics"}
         names = "".join(f", {said}" for name, said in beside.items() if getattr(self, name) is not None)
-        return f"BankBatch(B={self.batch_size}, K={self.crops_per_target}, {h}x{w}{names})"
+        return f"BankBatch(B={self.batch_size}, K={self.candidates_per_target}, {h}x{w}{names})"
 
     def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Self:
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -77,7 +77,7 @@ def create_bank_dataloader(
     bank: InstanceBank,
     *,
     batch_size: int,
-    crops_per_target: int = 1,
+    candidates_per_target: int = 1,
     sampler: Sampler[int] | None = None,
     threshold: float = _THRESHOLD,
     num_samples: int | None = None,
@@ -90,7 +90,7 @@ def create_bank_dataloader(
     multiprocessing_context: str | BaseContext | None = None,
     collate_fn: Callable[[list[BankCrop]], BankBatch] | None = None,
 ) -> BankDataLoader:
-    """A loader of :class:`BankBatch`, ``crops_per_target`` crops for each of ``batch_size`` targets.
+    """A loader of :class:`BankBatch`, ``candidates_per_target`` crops for each of ``batch_size`` targets.
 
     Batches have depth, normals and intrinsics exactly when the bank's head says so, whichever
     crops they hold. Reading draws nothing: torch's default generator is left alone, and the
@@ -99,7 +99,7 @@ def create_bank_dataloader(
     Args:
         bank: what to load from.
         batch_size: B, targets.
-        crops_per_target: K.
+        candidates_per_target: K.
         sampler: of crop numbers; by default a :class:`BankSampler` of the bank, with the next
             three arguments.
         threshold: see :class:`BankSampler`.
@@ -118,14 +118,14 @@ def create_bank_dataloader(
         TypeError: on an argument of another type.
         ValueError: on a value out of range.
     """
-    for name, number in (("batch_size", batch_size), ("crops_per_target", crops_per_target)):
+    for name, number in (("batch_size", batch_size), ("candidates_per_target", candidates_per_target)):
         if isinstance(number, bool) or not isinstance(number, int):
             raise TypeError(f"{name}: got {type(number).__name__}, expected an int")
         if number < 1:
             raise ValueError(f"{name}: got {number}, expected 1 or more")
-    if crops_per_target > 1 and not drop_last:
+    if candidates_per_target > 1 and not drop_last:
         raise ValueError(
-            f"drop_last: got False with crops_per_target {crops_per_target}, expected True: "
+            f"drop_last: got False with candidates_per_target {candidates_per_target}, expected True: "
             "the crops that are left over need not be enough for a target"
         )
     if sampler is None:
@@ -138,18 +138,18 @@ def create_bank_dataloader(
         collate = collate_fn
     elif isinstance(bank, _RecordBank):
         dataset = _Records(bank)
-        collate = partial(collate_records, head=bank.head, crops_per_target=crops_per_target)
+        collate = partial(collate_records, head=bank.head, candidates_per_target=candidates_per_target)
     else:
         collate = partial(
             collate_bank,
-            crops_per_target=crops_per_target,
+            candidates_per_target=candidates_per_target,
             has_depth=False,
             has_normals=False,
             has_intrinsics=False,
         )
     return BankDataLoader(
         dataset,
-        batch_size=batch_size * crops_per_target,
+        batch_size=batch_size * candidates_per_target,
         sampler=sampler,
         num_workers=num_workers,
         collate_fn=collate,
@@ -165,19 +165,19 @@ def create_bank_dataloader(
 def collate_bank(
     crops: Sequence[BankCrop],
     *,
-    crops_per_target: int = 1,
+    candidates_per_target: int = 1,
     has_depth: bool | None = None,
     has_normals: bool | None = None,
     has_intrinsics: bool | None = None,
     metric_depth: bool | None = None,
 ) -> BankBatch:
-    """Crops as one batch, the first ``crops_per_target`` of them for the first target, and so on.
+    """Crops as one batch, the first ``candidates_per_target`` of them for the first target, and so on.
 
     What a crop does not carry is zero, and ``carries_*`` false.
 
     Args:
         crops: B x K crops of one size.
-        crops_per_target: K.
+        candidates_per_target: K.
         has_depth: whether the batch has depth; ``None``: if any of these crops does.
         has_normals: likewise for normals.
         has_intrinsics: likewise for intrinsics.
@@ -187,7 +187,7 @@ def collate_bank(
         ValueError: if there is no crop, their number is no multiple of K, their sizes or kinds of
             depth differ, or one carries what the batch is not to have.
     """
-    _check_count(len(crops), crops_per_target)
+    _check_count(len(crops), candidates_per_target)
     size = _size(crops[0])
     metric = next((c.metric_depth for c in crops if c.depth is not None), False)
     metric = metric if metric_depth is None else metric_depth
@@ -210,22 +210,22 @@ def collate_bank(
         if crop.depth is not None and crop.metric_depth != metric:
             raise ValueError(f"crop {place}: metric_depth: got {crop.metric_depth}, expected {metric}")
         _fill(fields, place, crop)
-    return _batch(fields, crops_per_target, metric)
+    return _batch(fields, candidates_per_target, metric)
 
 
-def collate_records(chunk: Chunk, *, head: BankHead, crops_per_target: int = 1) -> BankBatch:
+def collate_records(chunk: Chunk, *, head: BankHead, candidates_per_target: int = 1) -> BankBatch:
     """:func:`collate_bank` for crops as they are stored: the same bits, without the crops' objects.
 
     Args:
         chunk: B x K records and index rows.
         head: the bank's; decides what the batch has.
-        crops_per_target: K.
+        candidates_per_target: K.
 
     Raises:
         ValueError: if there is no crop, or their number is no multiple of K.
     """
     records, index = chunk
-    _check_count(len(records), crops_per_target)
+    _check_count(len(records), candidates_per_target)
     fields = _empty_fields(
         len(records),
         head.crop_size,
@@ -241,7 +241,7 @@ def collate_records(chunk: Chunk, *, head: BankHead, crops_per_target: int = 1) 
             field[:] = index["carries"] & _CARRIES[name] > 0
         elif name != "crops":
             field[:] = records[name]
-    return _batch(fields, crops_per_target, head.metric_depth)
+    return _batch(fields, candidates_per_target, head.metric_depth)
 
 
 @runtime_checkable
@@ -309,9 +309,9 @@ def _fill(fields: dict[str, np.ndarray], place: int, crop: BankCrop) -> None:
         fields["carries_normals"][place] = crop.normals is not None
 
 
-def _batch(fields: dict[str, np.ndarray], crops_per_target: int, metric_depth: bool) -> BankBatch:
+def _batch(fields: dict[str, np.ndarray], candidates_per_target: int, metric_depth: bool) -> BankBatch:
     tensors = {
-        name: torch.from_numpy(field).reshape(-1, crops_per_target, *field.shape[1:])
+        name: torch.from_numpy(field).reshape(-1, candidates_per_target, *field.shape[1:])
         for name, field in fields.items()
     }
     return BankBatch(**tensors, metric_depth=metric_depth)
@@ -321,10 +321,11 @@ def _size(crop: BankCrop) -> tuple[int, int]:
     return crop.image.shape[1], crop.image.shape[2]
 
 
-def _check_count(count: int, crops_per_target: int) -> None:
-    if crops_per_target < 1:
-        raise ValueError(f"crops_per_target: got {crops_per_target}, expected 1 or more")
-    if not count or count % crops_per_target:
+def _check_count(count: int, candidates_per_target: int) -> None:
+    if candidates_per_target < 1:
+        raise ValueError(f"candidates_per_target: got {candidates_per_target}, expected 1 or more")
+    if not count or count % candidates_per_target:
         raise ValueError(
-            f"crops: got {count}, expected a multiple of crops_per_target, {crops_per_target}, above 0"
+            f"crops: got {count}, "
+            f"expected a multiple above 0 of candidates_per_target, {candidates_per_target}"
         )

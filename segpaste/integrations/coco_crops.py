@@ -89,6 +89,8 @@ class CocoCrops:
             raise ValueError(f"images_per_shard: got {images_per_shard!r}, expected an integer of 1 or more")
         path = Path(annotations)
         content = content_of(path)
+        if panoptic is None:
+            _refuse_panoptic(content, path)
         categories = content.get("categories")
         schema = schema_from_categories(
             categories, _unused_id(categories), path, isthing_required=panoptic is not None
@@ -333,6 +335,17 @@ def _score(annotation: dict[str, Any], where: str) -> float | None:
 def _check_number(number: int, where: str) -> None:
     if not -(1 << 63) <= number < 1 << 63:
         raise DataError(f"{where}: got an id of more than 64 bits, expected one that fits")
+
+
+def _refuse_panoptic(content: dict[str, Any], path: Path) -> None:
+    """Say what is missing, where each annotation would be refused for something else."""
+    entries = content.get("annotations")
+    first = entries[0] if isinstance(entries, list) and entries else None
+    if isinstance(first, dict) and "segments_info" in first:
+        raise DataError(
+            f"{path}: got panoptic annotations (segments_info), expected instances, "
+            "or panoptic (--panoptic): the folder of their PNGs"
+        )
 
 
 def _unused_id(categories: Any) -> int:

@@ -101,7 +101,7 @@ def test_twenty_steps_from_a_bank_on_disk(tmp_path: Path) -> None:
     head = drawn_head(crop_size=(7, 9), **kind)
     write_bank(tmp_path / "bank", head, iter([pack(crops, head)]), backend="memmap", count=len(crops))
     bank = open_bank(tmp_path / "bank")
-    bank_loader = create_bank_dataloader(bank, batch_size=3, crops_per_target=2, seed=1)
+    bank_loader = create_bank_dataloader(bank, batch_size=3, candidates_per_target=2, seed=1)
     config = PANOPTIC
     wrapped = BatchCopyPaste.from_dataloader(
         targets(9, modalities=frozenset(Modality)), 9, config, seed=5, bank_loader=bank_loader
@@ -136,7 +136,7 @@ def test_a_bank_of_real_objects_into_real_images(tmp_path: Path, data_root: Path
     config = BatchCopyPasteConfig(panoptic=PanopticPasteConfig(taxonomy=data.schema))
     source = BankSource(crops_per_target=2)
     augment = BatchCopyPaste(config, source_strategy=source, seed=1)
-    bank_loader = create_bank_dataloader(open_bank(tmp_path / "bank"), batch_size=4, crops_per_target=3)
+    bank_loader = create_bank_dataloader(open_bank(tmp_path / "bank"), batch_size=4, candidates_per_target=3)
     slots = max(len(sample) for sample in data.samples) + 2
     for first, bank_batch in zip(range(0, 12, 4), bank_loader, strict=False):
         source.set_bank_batch(bank_batch)

@@ -58,7 +58,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> StoredBank:
 
 def test_the_fields_of_a_batch_are_those_of_its_crops() -> None:
     crops = drawn_crops(6, some_without=True, **ALL)
-    batch = collate_bank(crops, crops_per_target=3)
+    batch = collate_bank(crops, candidates_per_target=3)
     batch.validate()
     assert batch.crops.shape == (2, 3, 5, 16, 20)
     assert batch.crops.dtype == torch.int32
@@ -96,12 +96,12 @@ def test_a_class_beyond_a_byte_is_kept(tmp_path: Path) -> None:
 def test_records_and_crops_give_the_same_bits(tmp_path: Path, backend: Any, kind: dict[str, Any]) -> None:
     bank = drawn_bank(tmp_path / "bank", 12, backend=backend, some_without=True, **kind)
     numbers = [7, 0, 7, 4, 11, 2]
-    by_crops = collate_bank(bank.__getitems__(numbers), crops_per_target=2, **kinds(bank))
-    by_records = collate_records(bank.records(numbers), head=bank.head, crops_per_target=2)
+    by_crops = collate_bank(bank.__getitems__(numbers), candidates_per_target=2, **kinds(bank))
+    by_records = collate_records(bank.records(numbers), head=bank.head, candidates_per_target=2)
     assert same(by_crops, by_records)
     by_records.validate()
     loaded = next(
-        iter(create_bank_dataloader(bank, batch_size=3, crops_per_target=2, sampler=Fixed(numbers)))
+        iter(create_bank_dataloader(bank, batch_size=3, candidates_per_target=2, sampler=Fixed(numbers)))
     )
     assert same(loaded, by_records)
 
@@ -128,7 +128,7 @@ _FIELDS = (
 
 
 def test_the_loader_gives_what_the_sampler_says(bank: StoredBank) -> None:
-    loader = create_bank_dataloader(bank, batch_size=3, crops_per_target=2, threshold=0.6, seed=9)
+    loader = create_bank_dataloader(bank, batch_size=3, candidates_per_target=2, threshold=0.6, seed=9)
     assert isinstance(loader, torch.utils.data.DataLoader)
     numbers = list(BankSampler(bank, threshold=0.6, seed=9))
     assert len(loader) == len(numbers) // 6
@@ -136,7 +136,7 @@ def test_the_loader_gives_what_the_sampler_says(bank: StoredBank) -> None:
     assert len(batches) == len(loader)
     for place, batch in enumerate(batches):
         taken = [bank[n] for n in numbers[6 * place : 6 * place + 6]]
-        assert same(batch, collate_bank(taken, crops_per_target=2, **kinds(bank)))
+        assert same(batch, collate_bank(taken, candidates_per_target=2, **kinds(bank)))
     assert all(same(a, b) for a, b in zip(batches, loader, strict=True))
     loader.set_epoch(1)
     assert not same(next(iter(loader)), batches[0])
@@ -149,7 +149,7 @@ def test_the_last_batch_is_smaller_or_left_out(bank: StoredBank) -> None:
 
 
 def test_workers_give_the_same_and_resume_where_the_loop_was(bank: StoredBank) -> None:
-    arguments: dict[str, Any] = {"batch_size": 2, "crops_per_target": 2, "threshold": 0.6, "seed": 3}
+    arguments: dict[str, Any] = {"batch_size": 2, "candidates_per_target": 2, "threshold": 0.6, "seed": 3}
     workers: dict[str, Any] = {
         "num_workers": 2,
         "multiprocessing_context": "fork",
@@ -273,11 +273,15 @@ def test_damage_is_named_by_the_loader(tmp_path: Path) -> None:
         ({"batch_size": 0}, ValueError, "batch_size: got 0, expected 1 or more"),
         ({"batch_size": 2.0}, TypeError, "batch_size: got float, expected an int"),
         ({"batch_size": True}, TypeError, "batch_size: got bool, expected an int"),
-        ({"batch_size": 2, "crops_per_target": 0}, ValueError, "crops_per_target: got 0, expected 1 or more"),
         (
-            {"batch_size": 2, "crops_per_target": 3, "drop_last": False},
+            {"batch_size": 2, "candidates_per_target": 0},
             ValueError,
-            "drop_last: got False with crops_per_target 3, expected True: the crops that are left over",
+            "candidates_per_target: got 0, expected 1 or more",
+        ),
+        (
+            {"batch_size": 2, "candidates_per_target": 3, "drop_last": False},
+            ValueError,
+            "drop_last: got False with candidates_per_target 3, expected True: the crops that are left over",
         ),
         (
             {"batch_size": 2, "sampler": SequentialSampler([0]), "seed": 4},
@@ -306,9 +310,13 @@ def test_crops_that_do_not_fit_together_are_named() -> None:
     metric = drawn_crops(1, **ALL)
     plain = drawn_crops(1, depth=True)
     wrong: list[tuple[list[BankCrop], dict[str, Any], str]] = [
-        ([], {}, "crops: got 0, expected a multiple of crops_per_target, 1, above 0"),
-        (crops, {"crops_per_target": 3}, "crops: got 4, expected a multiple of crops_per_target, 3, above 0"),
-        (crops, {"crops_per_target": 0}, "crops_per_target: got 0, expected 1 or more"),
+        ([], {}, "crops: got 0, expected a multiple above 0 of candidates_per_target, 1"),
+        (
+            crops,
+            {"candidates_per_target": 3},
+            "crops: got 4, expected a multiple above 0 of candidates_per_target, 3",
+        ),
+        (crops, {"candidates_per_target": 0}, "candidates_per_target: got 0, expected 1 or more"),
         (crops + wide, {}, r"crop 4: got size \(16, 21\), expected that of crop 0, \(16, 20\)"),
         (crops + metric, {"has_depth": False}, "crop 4: depth: got some, expected none in a batch without"),
         (crops + metric, {"has_normals": False}, "crop 4: normals: got some, expected none"),

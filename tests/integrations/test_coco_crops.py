@@ -185,6 +185,12 @@ def test_panoptic_gives_things_only(coco: CocoFolder) -> None:
         CocoCrops(labels, images, panoptic=png)
 
 
+def test_panoptic_annotations_ask_for_their_folder(coco: CocoFolder) -> None:
+    root = coco.write()
+    with pytest.raises(DataError, match=r"got panoptic annotations .* panoptic \(--panoptic\): the folder"):
+        CocoCrops(root / "panoptic.json", root / "images")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -54,7 +54,7 @@ def test_the_limits_are_kept(data: st.DataObject, count: int) -> None:
     )
     drawn.validate()
     assert drawn.batch_size == 2
-    assert count <= drawn.crops_per_target <= 5
+    assert count <= drawn.candidates_per_target <= 5
     assert drawn.depth is not None
     assert drawn.normals is not None
     assert drawn.metric_depth == metric
@@ -75,7 +75,7 @@ def _labels(drawn: BankBatch) -> list[str]:
         "one pixel": (area == 1).any(),
         "beyond a byte": (drawn.crops[:, :, 4] > 255).any(),
         "one pixel crop": h * w == 1,
-        "several crops": drawn.crops_per_target > 1,
+        "several crops": drawn.candidates_per_target > 1,
         "depth": drawn.depth is not None,
         "metric": drawn.metric_depth,
         "normals": drawn.normals is not None,
