@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -172,7 +172,7 @@ def _read(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     contenders: dict[str, Round] = {
         "plain, sequential": lambda: _plain(plain, size, range(count)),
         "plain, random": lambda: _plain(plain, size, order),
-        "collate": lambda: [collate_records(batch, head=head) for batch in batches],
+        "collate": lambda: _drain(collate_records(batch, head=head) for batch in batches),
     }
     for backend, bank in opened.items():
         for name in ("sequential", "random"):
@@ -267,8 +267,8 @@ def _plain(path: Path, size: int, order: range | list[int]) -> None:
         os.close(file)
 
 
-def _drain(loader: Any) -> None:
-    for _ in loader:
+def _drain(batches: Iterable[Any]) -> None:
+    for _ in batches:
         pass
 
 

@@ -125,6 +125,8 @@ batch as there are free slots; warp, drop rule, fresh ids and recomputed boxes i
 turns from round to round. Copies of the batch take turns from call to call, more than 64 MB of them, for
 memcpy as for us, since a training step finds its batch in memory and not in a processor's cache; what
 is written is one buffer, again and again. A peer has one batch.
+
+Banks of crops have [a page of their own](bank-benchmark.md).
 """
 
 _COLUMNS = """Columns:
