@@ -44,7 +44,7 @@ class Chunk(NamedTuple):
     """
 
     records: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 def record_dtype(head: BankHead) -> np.dtype:
