@@ -70,7 +70,8 @@ def crop_object(
 
     The middle of the mask's bounding box lies in the middle of the crop; where one pixel is
     over, it is on the right or below. Around the object stands what the image shows there,
-    so that interpolation at the object's edge never meets black, and zero beyond the image.
+    so that interpolation at the object's edge never meets black; beyond the image its border once
+    more, for the same reason, and then zero.
     An object larger than the crop is shrunk with its surroundings until its bounding box
     fits: the image by Pillow's antialiased bilinear filter, everything else by the nearest
     pixel. The two sides are shrunk alike but for the rounding of the window to whole pixels;
@@ -149,16 +150,15 @@ class _Window:
         return crop
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        """``[h, w, 3]`` uint8, zero beyond the image."""
-        if not self.shrinks:
-            return self.nearest(image)
-        # The border's pixels go on beyond it while filtering: an object at the border is not darkened.
-        above, left, part = self._part(image)
-        below, right = self.height - above - part.shape[0], self.width - left - part.shape[1]
-        padded = np.pad(part, ((above, below), (left, right), (0, 0)), mode="edge")
-        h, w = self.crop_size
-        crop = np.array(Image.fromarray(padded).resize((w, h), Image.Resampling.BILINEAR))
-        rows, columns = self._inside(image)
+        """``[h, w, 3]`` uint8, the image's border repeated once around it, zero beyond."""
+        ys = np.clip(np.arange(self.top, self.top + self.height), 0, image.shape[0] - 1)
+        xs = np.clip(np.arange(self.left, self.left + self.width), 0, image.shape[1] - 1)
+        crop = image[np.ix_(ys, xs)]
+        if self.shrinks:
+            h, w = self.crop_size
+            whole = Image.fromarray(np.ascontiguousarray(crop))
+            crop = np.array(whole.resize((w, h), Image.Resampling.BILINEAR))
+        rows, columns = map(_and_next, self._inside(image))
         crop[~rows] = 0
         crop[:, ~columns] = 0
         return crop
@@ -192,6 +192,14 @@ class _Window:
         """``[h]`` and ``[w]`` bool: the rows and columns of the crop that show the image."""
         ys, xs = self._taps()
         return (ys >= 0) & (ys < array.shape[0]), (xs >= 0) & (xs < array.shape[1])
+
+
+def _and_next(inside: np.ndarray) -> np.ndarray:
+    """``[n]`` bool: the same places and their neighbours."""
+    wider = inside.copy()
+    wider[1:] |= inside[:-1]
+    wider[:-1] |= inside[1:]
+    return wider
 
 
 def _window(mask: np.ndarray, crop_size: tuple[int, int]) -> _Window:

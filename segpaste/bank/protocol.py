@@ -33,7 +33,7 @@ class BankCrop:
     """One object, cut out of its image together with what is around it; x right, y down.
 
     Attributes:
-        image: ``[3, h, w]`` uint8, RGB; zero beyond the border of the image.
+        image: ``[3, h, w]`` uint8, RGB. Beyond the image its border is repeated once, then it is zero.
         alpha: ``[1, h, w]`` bool, the object's mask.
         class_id: class id, 0 or more.
         depth: ``[1, h, w]`` float32 along the optical axis, metres if ``metric_depth``.

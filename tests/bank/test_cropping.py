@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from segpaste.bank import BankCrop, CropProvenance
 from segpaste.bank.cropping import EMPTY, OVERSIZE, SMALL, VANISHED, Scene, check_cropping, crop_object
@@ -55,12 +56,19 @@ def test_an_object_stands_in_the_middle_with_what_is_around_it() -> None:
     assert (crop.class_id, crop.provenance) == (5, SAID)
 
 
-def test_beyond_the_image_there_is_zero() -> None:
-    image = np.full((2, 3, 3), 9, np.uint8)
-    crop = cut(Scene(image), rectangle(2, 3, 0, 0, 1, 1), (3, 5))
-    expected = torch.zeros(3, 5, dtype=torch.uint8)
-    expected[1:3, 2:5] = 9
-    assert torch.equal(crop.image, expected.expand(3, 3, 5))
+def test_beyond_the_image_its_border_is_repeated_once_and_then_there_is_zero() -> None:
+    image = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)[..., None].repeat(3, axis=2)
+    crop = cut(Scene(image), rectangle(2, 3, 0, 0, 1, 1), (5, 5))
+    expected = [[0, 0, 0, 0, 0], [0, 1, 1, 2, 3], [0, 1, 1, 2, 3], [0, 4, 4, 5, 6], [0, 4, 4, 5, 6]]
+    assert crop.image.tolist() == [expected] * 3
+
+
+def test_an_object_at_the_border_of_its_image_is_pasted_without_a_dark_edge() -> None:
+    image = np.full((8, 8, 3), 200, np.uint8)
+    crop = cut(Scene(image), rectangle(8, 8, 0, 0, 3, 8), (14, 14))
+    around = functional.max_pool2d(crop.alpha[None].float(), 3, stride=1, padding=1)[0, 0] > 0
+    # All that a bilinear tap at the object's edge may read.
+    assert bool((crop.image[:, around] == 200).all())
 
 
 @given(
@@ -83,15 +91,16 @@ def test_where_it_fits_the_crop_is_a_slice_of_the_padded_image(
     pad = 40
     top, start = pad + above - (crop_size[0] - tall) // 2, pad + left - (crop_size[1] - wide) // 2
 
-    def sliced(array: np.ndarray) -> torch.Tensor:
-        padded = np.pad(array, [(pad, pad), (pad, pad), (0, 0)])
+    def sliced(array: np.ndarray, repeated: int = 0) -> torch.Tensor:
+        padded = np.pad(array, [(repeated, repeated), (repeated, repeated), (0, 0)], "edge")
+        padded = np.pad(padded, [(pad - repeated, pad - repeated), (pad - repeated, pad - repeated), (0, 0)])
         part = padded[top : top + crop_size[0], start : start + crop_size[1]]
         return torch.from_numpy(part.transpose(2, 0, 1).copy())
 
     assert scene.depth is not None
     assert scene.depth_valid is not None
     assert scene.normals is not None
-    assert torch.equal(crop.image, sliced(scene.image))
+    assert torch.equal(crop.image, sliced(scene.image, repeated=1))
     assert torch.equal(crop.alpha, sliced(mask[..., None]))
     assert crop.depth is not None
     assert crop.depth_valid is not None
@@ -179,7 +188,8 @@ def test_a_thin_window_far_larger_than_the_image() -> None:
     crop = cut(Scene(noise(30, 20)), rectangle(30, 20, 0, 0, 30, 20), (3, 40))
     # 20 of the window's 400 columns are the image: 2 of the crop's 40.
     assert torch.equal(crop.alpha[0].sum(dim=1), torch.tensor([2, 2, 2]))
-    assert torch.equal(crop.image.any(dim=0), crop.alpha[0])
+    once_more = functional.max_pool2d(crop.alpha[None].float(), (1, 3), stride=1, padding=(0, 1))[0, 0] > 0
+    assert torch.equal(crop.image.any(dim=0), once_more)
 
 
 def test_what_gives_no_crop_says_why() -> None:
