@@ -151,13 +151,12 @@ class _Window:
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """``[h, w, 3]`` uint8, the image's border repeated once around it, zero beyond."""
-        ys = np.clip(np.arange(self.top, self.top + self.height), 0, image.shape[0] - 1)
-        xs = np.clip(np.arange(self.left, self.left + self.width), 0, image.shape[1] - 1)
-        crop = image[np.ix_(ys, xs)]
+        above, left, part = self._part(image)
+        below, right = self.height - above - part.shape[0], self.width - left - part.shape[1]
+        crop = np.pad(part, ((above, below), (left, right), (0, 0)), mode="edge")
         if self.shrinks:
             h, w = self.crop_size
-            whole = Image.fromarray(np.ascontiguousarray(crop))
-            crop = np.array(whole.resize((w, h), Image.Resampling.BILINEAR))
+            crop = np.array(Image.fromarray(crop).resize((w, h), Image.Resampling.BILINEAR))
         rows, columns = map(_and_next, self._inside(image))
         crop[~rows] = 0
         crop[:, ~columns] = 0
