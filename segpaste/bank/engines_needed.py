@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from segpaste.bank.errors import BankError
+from segpaste.bank.errors import MissingEngineError
 
 
 def require(module: str, extra: str, what: str) -> ModuleType:
@@ -17,10 +17,10 @@ def require(module: str, extra: str, what: str) -> ModuleType:
         what: what needs it, as in ``"backend 'lmdb'"``.
 
     Raises:
-        BankError: if it cannot be imported, with the command that installs it.
+        MissingEngineError: if it cannot be imported, with the command that installs it.
     """
     try:
         return import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise BankError(f"{what} needs {name}: pip install -e '.[{extra}]' ({error})") from error
+        raise MissingEngineError(f"{what} needs {name}: pip install -e '.[{extra}]' ({error})") from error

@@ -9,3 +9,7 @@ class BankError(ValueError):
     Raised at open for what a look at sizes and at ``meta.json`` shows, and at the read of a
     crop, with its number, for what only its bytes show.
     """
+
+
+class MissingEngineError(BankError):
+    """What a backend or an engine needs is not installed: nothing is known of the bank itself."""

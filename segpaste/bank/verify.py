@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from segpaste.bank.errors import BankError
+from segpaste.bank.errors import BankError, MissingEngineError
 from segpaste.bank.meta import META_FILE, BankMeta, ContentDigest
 from segpaste.bank.open import open_bank
 from segpaste.bank.stored_bank import StoredBank, check_size, file_sha256, read_meta
@@ -40,19 +40,26 @@ class VerifyReport:
 def verify_bank(path: str | Path) -> VerifyReport:
     """Check the size and SHA-256 of every file, every crop's CRC-32, and the content's digest.
 
-    Whatever is wrong is in the report, also that it is no bank, or that its engine is missing.
+    Whatever is wrong is in the report, also that it is no bank.
+
+    Raises:
+        BankError: if its engine is not installed, so that nothing can be said of the crops.
     """
     try:
         meta = read_meta(path)
     except BankError as error:
         return VerifyReport(Path(path), None, 0, 0, (str(error),))
-    problems = _file_problems(Path(path), meta)
-    crops = 0
     try:
-        crops, found = _crop_problems(open_bank(path))
-        problems += found
+        bank, not_open = open_bank(path), []
+    except MissingEngineError:
+        raise
     except BankError as error:
-        problems.append(str(error))
+        bank, not_open = None, [str(error)]
+    problems = _file_problems(Path(path), meta) + not_open
+    crops = 0
+    if bank is not None:
+        crops, found = _crop_problems(bank)
+        problems += found
     return VerifyReport(Path(path), meta.version, len(meta.files) + 1, crops, tuple(dict.fromkeys(problems)))
 
 

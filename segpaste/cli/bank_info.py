@@ -67,14 +67,18 @@ def run_verify_bank(path: Path, *, as_json: bool) -> int:
         0 if all agree, 1 if there are problems; each is a line.
 
     Raises:
-        UsageError: if there is nothing at ``path`` that could be a bank.
+        UsageError: if there is nothing at ``path`` that could be a bank, or its engine is missing.
     """
     from segpaste.bank import verify_bank
+    from segpaste.bank.errors import BankError
 
     if not path.exists():
         raise UsageError(f"BANK: {path}: got nothing there, expected the folder of a bank")
     print(f"segpaste: reading {path} ...", file=sys.stderr, flush=True)
-    report = verify_bank(path)
+    try:
+        report = verify_bank(path)
+    except BankError as error:
+        raise UsageError(f"BANK: {error}") from None
     if as_json:
         said = asdict(report)
         print(json.dumps({**said, "path": str(report.path), "clean": report.clean}, indent=2))

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from segpaste.bank import BankError, InstanceBank, LMDBBank, MemmapBank, WebDatasetBank, open_bank
+from segpaste.bank import (
+    BankError,
+    InstanceBank,
+    LMDBBank,
+    MemmapBank,
+    WebDatasetBank,
+    open_bank,
+    verify_bank,
+)
 from segpaste.bank.layout import INDEX_DTYPE, pack
 from segpaste.bank.meta import BackendName
 from segpaste.bank.stored_bank import StoredBank
@@ -197,8 +205,11 @@ def test_a_missing_engine_is_named(
     if module == "webdataset":  # reading is done without
         assert len(open_bank(written)) == 2
     else:
-        with pytest.raises(BankError, match=message):
-            open_bank(written)
+        for read in (open_bank, verify_bank):  # not a report of damage
+            with pytest.raises(BankError, match=message):
+                read(written)
+        (written / "index.npy" if backend == "lmdb" else written / "index.parquet").write_bytes(b"")
+        assert not verify_bank(written).clean  # what is seen without the engine is damage
 
 
 def test_an_unknown_backend_is_named(tmp_path: Path) -> None:

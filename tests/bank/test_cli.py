@@ -366,6 +366,15 @@ def test_every_problem_of_a_damaged_bank_is_a_line(
     assert (said["clean"], said["crops"], said["problems"]) == (False, 2, problems)
 
 
+def test_a_missing_engine_is_no_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_bank(tmp_path / "bank", 2, backend="lmdb")
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    for command in ("info", "verify"):
+        _assert_refused(["bank", command, str(tmp_path / "bank")], "backend 'lmdb' needs lmdb: pip", capsys)
+
+
 @pytest.mark.parametrize("backend", ["lmdb", "webdataset"])
 def test_a_bank_is_converted_and_back(
     backend: str, banks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
