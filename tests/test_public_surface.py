@@ -54,6 +54,7 @@ SURFACE: dict[str, set[str]] = {
     "segpaste.bank": {
         "BankBatch",
         "BankCrop",
+        "BankDataLoader",
         "BankError",
         "BankSampler",
         "CropProvenance",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segpaste.bank.convert import convert_bank
     from segpaste.bank.errors import BankError
     from segpaste.bank.lmdb_bank import LMDBBank
-    from segpaste.bank.loader import collate_bank, create_bank_dataloader
+    from segpaste.bank.loader import BankDataLoader, collate_bank, create_bank_dataloader
     from segpaste.bank.memmap_bank import MemmapBank
     from segpaste.bank.open import open_bank
     from segpaste.bank.protocol import BankCrop, CropProvenance, InstanceBank
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BankBatch": "batch",
     "BankCrop": "protocol",
+    "BankDataLoader": "loader",
     "BankError": "errors",
     "BankSampler": "sampler",
     "CropProvenance": "protocol",
@@ -45,6 +46,7 @@ _HOMES = {
 __all__ = [
     "BankBatch",
     "BankCrop",
+    "BankDataLoader",
     "BankError",
     "BankSampler",
     "CropProvenance",
