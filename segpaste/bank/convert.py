@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from segpaste.bank.meta import BackendName, BankMeta
-from segpaste.bank.open import open_bank
+from segpaste.bank.open import backend_class, open_bank
 from segpaste.bank.stored_bank import StoredBank
-from segpaste.bank.write import write_bank
+from segpaste.bank.write import check_new, write_bank
 
 
 def convert_bank(source: StoredBank | str | Path, path: str | Path, backend: BackendName) -> BankMeta:
@@ -24,6 +24,8 @@ def convert_bank(source: StoredBank | str | Path, path: str | Path, backend: Bac
     Raises:
         BankError: if ``source`` is damaged, or as :func:`~segpaste.bank.write.write_bank` does.
     """
+    backend_class(backend)  # both are said before a bank is read that may be damaged
+    check_new(path)
     bank = source if isinstance(source, StoredBank) else open_bank(source)
     return write_bank(
         path,

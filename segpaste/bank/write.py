@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -44,13 +45,13 @@ def write_bank(
         built_from: what the bank was built from, as JSON, for the reader.
 
     Raises:
-        BankError: naming the path, if it exists, if the chunks are not ``count`` whole crops
-            of this head, if the engine is not installed, or if the files cannot be written.
+        BankError: naming the path, if it exists or its parent does not, if the chunks are not
+            ``count`` whole crops of this head, if the engine is not installed, or if the files
+            cannot be written.
     """
     target = Path(path)
     kind = backend_class(backend)
-    if os.path.lexists(target):
-        raise BankError(f"{path}: exists, expected a new path")
+    check_new(path)
     try:
         with _folder_beside(target) as folder:
             content = ContentDigest(head)
@@ -76,11 +77,24 @@ def write_bank(
             for name in (*meta.files, META_FILE):
                 _flush(folder / name)
             _flush(folder)
-            os.rename(folder, target)
+            _move(folder, target, path)
             _flush(target.parent)
     except OSError as error:
         raise BankError(f"{path}: cannot be written: {error}") from error
     return meta
+
+
+def check_new(path: str | Path) -> None:
+    """Refuse a path where no new bank can be.
+
+    Raises:
+        BankError: if it exists, or its parent does not.
+    """
+    parent = Path(path).parent
+    if os.path.lexists(path):
+        raise BankError(f"{path}: exists, expected a new path")
+    if not parent.is_dir():
+        raise BankError(f"{path}: {parent} is no folder, expected one that exists")
 
 
 def _checked(chunks: Iterable[Chunk], head: BankHead, count: int, path: str | Path) -> Iterator[Chunk]:
@@ -124,6 +138,17 @@ def _entries(folder: Path) -> dict[str, FileEntry]:
         name: FileEntry(size=(folder / name).stat().st_size, sha256=file_sha256(folder, name))
         for name in names
     }
+
+
+def _move(folder: Path, target: Path, path: str | Path) -> None:
+    """Rename to a path that may have come to exist meanwhile."""
+    check_new(path)  # an empty folder would be replaced without a word
+    try:
+        os.rename(folder, target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise BankError(f"{path}: exists, expected a new path") from error
+        raise
 
 
 @contextmanager

@@ -499,9 +499,14 @@ def test_show_draws_by_seed_and_class(banks: Path, tmp_path: Path, sheets: list)
             "nowhere: got nothing there, expected the folder",
         ),
         (["convert", "plain", "rich", "--backend", "memmap"], "rich: exists, expected a new path"),
-        (["convert", "plain", "new", "--backend", "zarr"], "got 'zarr', expected one of"),
+        (["convert", "plain", "new", "--backend", "zarr"], "--backend: got 'zarr', expected one of"),
+        (["convert", "nowhere", "new", "--backend", "zarr"], "--backend: got 'zarr', expected one of"),
+        (["convert", "nowhere", "rich", "--backend", "lmdb"], "rich: exists, expected a new path"),
         (["convert", "plain", "new"], "Missing option '--backend'"),
-        (["convert", "plain", "nowhere/new", "--backend", "memmap"], "nowhere/new: cannot be written: "),
+        (
+            ["convert", "plain", "nowhere/new", "--backend", "memmap"],
+            "nowhere is no folder, expected one that",
+        ),
         (["bild"], "No such command 'bild'"),
     ],
 )

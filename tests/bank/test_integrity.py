@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -9,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -346,19 +347,48 @@ def test_nothing_is_left_when_crops_fail(tmp_path: Path, backend: BackendName) -
 
 
 def test_a_parent_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BankError, match=r"nowhere/bank: cannot be written: .*No such file"):
+    with pytest.raises(BankError, match="nowhere/bank: .*nowhere is no folder, expected one that exists"):
         write_bank(tmp_path / "nowhere" / "bank", drawn_head(), [], backend="memmap", count=0)
 
 
-def test_a_path_that_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "at_the_last_moment"),
+    [
+        *itertools.product(["bank", "file", "link"], [False, True]),
+        ("empty folder", False),  # at the last moment it is replaced: nothing is lost
+    ],
+)
+def test_a_path_that_appears_meanwhile_is_left_alone(
+    tmp_path: Path, what: str, at_the_last_moment: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bank"
+    rename = os.rename
+    makers: dict[str, Callable[[], object]] = {
+        "bank": lambda: drawn_bank(path, 3),
+        "empty folder": path.mkdir,
+        "file": path.touch,
+        "link": lambda: path.symlink_to("nowhere"),
+    }
+
     def slow() -> Iterator[Chunk]:
         yield from _chunks(2)
-        drawn_bank(tmp_path / "bank", 3)
+        if not at_the_last_moment:
+            makers[what]()
 
-    with pytest.raises(BankError, match="bank: cannot be written: "):
-        write_bank(tmp_path / "bank", drawn_head(), slow(), backend="memmap", count=2)
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", rename)
+        makers[what]()
+        rename(source, target)
+
+    if at_the_last_moment:
+        monkeypatch.setattr(os, "rename", late)
+    with pytest.raises(BankError, match="bank: exists, expected a new path"):
+        write_bank(path, drawn_head(), slow(), backend="memmap", count=2)
     assert os.listdir(tmp_path) == ["bank"]
-    assert len(open_bank(tmp_path / "bank")) == 3
+    if what == "bank":
+        assert len(open_bank(path)) == 3
+    else:
+        assert not path.is_dir() or os.listdir(path) == []
 
 
 _KILLED = """
