@@ -45,15 +45,19 @@ class BankSampler(Sampler[int]):
     the class ids and the arguments only. Rank ``k`` of ``n`` has its positions ``k, k + n, ...``,
     so ranks are disjoint as positions and cover it together; one crop may stand at several.
     Lengths of ranks differ by one at most; with ``drop_last`` they are equal, and what is left
-    over, fewer than ``n``, is nobody's.
+    over, fewer than ``n``, is nobody's. A loader of the former has a batch more on some ranks now
+    and then, for which DDP waits forever; ``BankDataLoader`` with ``drop_last`` leaves it out.
 
     Call :meth:`set_epoch` before every epoch, as with torch's ``DistributedSampler``: otherwise
-    each is the same.
+    each is the same. A loop that needs more than an epoch holds goes on with :meth:`next_round`.
 
     Beside the class ids it holds one int64 per crop; drawing takes constant memory.
 
     Attributes:
         epoch: number of the epoch.
+        round: which of the lists of that epoch this is, 0 unless :meth:`next_round` was called.
+        moves: how often it went to another epoch, round or state; who iterates sees by it that
+            what is left of an iteration no longer counts.
         repeat_factors: ``[C]`` float64, ``r(c)`` from class 0 to the largest id; 1 for a class
             without crops.
 
@@ -99,7 +103,7 @@ class BankSampler(Sampler[int]):
         self._drop_last = bool(drop_last)
         factors = _repeat_factors(self._class_ids, self._threshold)
         self.repeat_factors = torch.from_numpy(factors)
-        self.epoch = 0
+        self.epoch = self.round = self.moves = 0
         self._order: _Order | None = None
         self._weight_ends = None if num_samples is None else _weight_ends(self._class_ids, factors)
         self._iteration = 0
@@ -107,16 +111,28 @@ class BankSampler(Sampler[int]):
 
     def __len__(self) -> int:
         """Crops of this rank in the whole of the current epoch, wherever one stands in it."""
-        whole, rest = divmod(self._current().length, self._num_replicas)
-        return whole + (not self._drop_last and self._rank < rest)
+        longer = not self._drop_last and self._rank < self._current().length % self._num_replicas
+        return self.common_length + longer
 
     def __iter__(self) -> Iterator[int]:
         """From where a loaded state stood, once; else from the epoch's beginning."""
-        self._iteration += 1
-        start = self._start
-        self._place(start)
+        start = self.begin()
         self._start = 0
         return self._walk(self._iteration, self._current(), start, len(self))
+
+    @property
+    def common_length(self) -> int:
+        """Crops that every rank has in the current epoch: the length of the shortest."""
+        return self._current().length // self._num_replicas
+
+    def begin(self) -> int:
+        """Leave the latest iteration for the next one, which ``iter`` takes up; where it begins.
+
+        For a loader that asks for the first crop later than its own iteration begins.
+        """
+        self._iteration += 1
+        self._place(self._start)
+        return self._start
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; the current one is not left, nor is its place.
@@ -128,10 +144,15 @@ class BankSampler(Sampler[int]):
         """
         epoch = _whole("epoch", epoch, 0, 2**64)
         if epoch != self.epoch:
-            self.epoch = epoch
-            self._order = None
-            self._iteration += 1
-            self._place(0)
+            self._move(epoch, 0)
+
+    def next_round(self) -> None:
+        """Go to the beginning of another list of the same epoch, drawn anew.
+
+        A loop that has gone through the crops before its own epoch is over goes on with these:
+        :meth:`set_epoch` keeps counting the loop's epochs, and none of its lists has come before.
+        """
+        self._move(self.epoch, self.round + 1)
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         """Where the latest iteration stands, and what it is an iteration of; plain values.
@@ -149,32 +170,38 @@ class BankSampler(Sampler[int]):
         position = self._position
         if consumed is not None:
             position = min(position, self._began + _whole("consumed", consumed, 0, 2**63))
-        return {**self._identity(), "epoch": self.epoch, "position": position}
+        return {**self._identity(), "epoch": self.epoch, "round": self.round, "position": position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Make the next iteration go on where the state stood.
+        """Make the next iteration go on where the state stood; nothing changes if it is refused.
 
         Raises:
             ValueError: naming the field that is missing, or of another bank, another number of
                 processes or other arguments, or out of range.
         """
         expected = self._identity()
-        for name in (*expected, "epoch", "position"):
+        for name in (*expected, "epoch", "round", "position"):
             if name not in state:
                 raise ValueError(f"state: got none for {name!r}, expected what state_dict() gave")
         for name, value in expected.items():
             if state[name] != value:
                 raise ValueError(f"state[{name!r}]: got {state[name]!r}, expected this sampler's, {value!r}")
         epoch = _whole("state['epoch']", state["epoch"], 0, 2**64)
+        round_ = _whole("state['round']", state["round"], 0, 2**64)
         position = _whole("state['position']", state["position"], 0, 2**63)
-        before = self.epoch
-        self.set_epoch(epoch)
-        longest = -(-self._current().length // self._num_replicas)
+        order = self._order_of(epoch, round_)
+        longest = -(-order.length // self._num_replicas)
         if position > longest:
-            self.set_epoch(before)
             raise ValueError(f"state['position']: got {position}, expected at most {longest}")
-        self._iteration += 1
+        self._move(epoch, round_)
+        self._order = order
         self._place(min(position, len(self)))
+
+    def _move(self, epoch: int, round_: int) -> None:
+        self.epoch, self.round, self._order = epoch, round_, None
+        self.moves += 1
+        self._iteration += 1
+        self._place(0)
 
     def _place(self, position: int) -> None:
         self._start = self._began = self._position = position
@@ -190,12 +217,16 @@ class BankSampler(Sampler[int]):
 
     def _current(self) -> _Order:
         if self._order is None:
-            key = to_int64(derive_seed(self._seed, self.epoch, 0, 0, 0))
-            if self._num_samples is None or self._weight_ends is None:
-                self._order = _Repeats(key, _repeat_ends(self._class_ids, self.repeat_factors.numpy(), key))
-            else:
-                self._order = _Draws(key, self._weight_ends, self._num_samples)
+            self._order = self._order_of(self.epoch, self.round)
         return self._order
+
+    def _order_of(self, epoch: int, round_: int) -> _Order:
+        if self._order is not None and (epoch, round_) == (self.epoch, self.round):
+            return self._order
+        key = to_int64(derive_seed(self._seed, epoch, 0, 0, round_))
+        if self._num_samples is None or self._weight_ends is None:
+            return _Repeats(key, _repeat_ends(self._class_ids, self.repeat_factors.numpy(), key))
+        return _Draws(key, self._weight_ends, self._num_samples)
 
     def _identity(self) -> dict[str, Any]:
         if self._bank_version is None:

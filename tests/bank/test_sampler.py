@@ -170,6 +170,61 @@ def test_an_epoch_is_resumed_where_it_was_left() -> None:
     assert len(list(resumed)) == len(resumed)
 
 
+def test_a_loop_longer_than_an_epoch_goes_on_with_lists_that_no_epoch_has() -> None:
+    sampler = BankSampler(IDS, threshold=0.2)
+    lists = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        assert sampler.round == 0
+        for round_ in range(3):
+            sampler.set_epoch(epoch)  # as a resumed loop does; the round is kept
+            assert (sampler.epoch, sampler.round) == (epoch, round_)
+            lists.append(tuple(whole(sampler)))
+            sampler.next_round()
+    assert len(set(lists)) == 9
+    plain = BankSampler(IDS, threshold=0.2)
+    for epoch in range(3):
+        plain.set_epoch(epoch)
+        assert tuple(plain) == lists[3 * epoch]
+
+
+def test_a_round_is_resumed_where_it_was_left() -> None:
+    sampler = BankSampler(IDS, threshold=0.2)
+    for move in (sampler.next_round, lambda: sampler.set_epoch(5), sampler.next_round, sampler.next_round):
+        move()
+    assert sampler.moves == 4
+    walk = iter(sampler)
+    taken = [next(walk) for _ in range(33)]
+    state = json.loads(json.dumps(sampler.state_dict()))
+    assert (state["epoch"], state["round"], state["position"]) == (5, 2, 33)
+    resumed = BankSampler(IDS, threshold=0.2)
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    assert taken + list(resumed) == list(sampler)
+    assert resumed.moves == 1
+
+
+def test_an_iteration_that_is_begun_ahead_is_the_one_that_iter_takes_up() -> None:
+    expected = list(BankSampler(IDS))
+    sampler = BankSampler(IDS)
+    sampler.load_state_dict({**sampler.state_dict(), "position": 40})
+    assert sampler.begin() == 40
+    walk = iter(sampler)
+    assert next(walk) == expected[40]
+    assert sampler.begin() == 0
+    assert sampler.state_dict()["position"] == 0
+    assert next(walk) == expected[41]  # left behind
+    assert sampler.state_dict(consumed=1)["position"] == 0
+    assert list(sampler) == expected
+
+
+@pytest.mark.parametrize(("drop_last", "lengths"), [(False, [34, 33, 33]), (True, [33, 33, 33])])
+def test_what_all_ranks_have_is_the_length_of_the_shortest(drop_last: bool, lengths: list[int]) -> None:
+    parts = ranks(3, drop_last=drop_last)
+    assert [len(one) for one in parts] == lengths
+    assert [one.common_length for one in parts] == [33, 33, 33]
+
+
 def test_the_state_at_the_end_gives_an_empty_rest() -> None:
     sampler = BankSampler(IDS)
     list(sampler)
@@ -241,6 +296,8 @@ def test_a_state_of_another_sampler_is_refused_by_the_field(field: str, other: d
 
 def test_a_state_with_a_field_missing_or_out_of_range_is_refused_and_changes_nothing() -> None:
     sampler = BankSampler(IDS)
+    walk = iter(sampler)
+    next(walk)
     state = sampler.state_dict()
     for field in state:
         with pytest.raises(ValueError, match=f"^state: got none for '{field}', expected what state_dict"):
@@ -249,11 +306,13 @@ def test_a_state_with_a_field_missing_or_out_of_range_is_refused_and_changes_not
         ({"position": 101}, r"^state\['position'\]: got 101, expected at most 100$"),
         ({"position": -1}, r"^state\['position'\]: got -1, expected 0 or more"),
         ({"epoch": 2**64}, r"^state\['epoch'\]: got 18446744073709551616"),
+        ({"round": -1}, r"^state\['round'\]: got -1, expected 0 or more"),
         ({"epoch": 5, "position": 101}, r"^state\['position'\]: got 101"),
     ):
         with pytest.raises(ValueError, match=message):
             sampler.load_state_dict({**state, **wrong})
-        assert sampler.epoch == 0
+        assert sampler.state_dict() == state
+        assert sampler.moves == 0
     with pytest.raises(TypeError, match=r"^state\['epoch'\]: got str, expected an int$"):
         sampler.load_state_dict({**state, "epoch": "1"})
 
