@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,24 +26,34 @@ _THRESHOLD = 1e-3
 class BankDataLoader(DataLoader[BankBatch]):
     """A ``DataLoader`` over a bank that can be resumed within an epoch.
 
-    Made by :func:`create_bank_dataloader`. Its own ``batch_size`` counts crops, not targets.
+    Made by :func:`create_bank_dataloader`. Its own ``batch_size`` counts crops, not targets. With
+    ``drop_last`` and a :class:`BankSampler` every rank has as many batches as the shortest.
     """
 
     _taken = 0
-    _latest: object = None
+    _pass = 0
+
+    def __len__(self) -> int:
+        """The number of batches in the whole of the current epoch."""
+        if self.drop_last and isinstance(self.sampler, BankSampler):
+            return self.sampler.common_length // (self.batch_size or 1)
+        return super().__len__()
 
     def __iter__(self) -> Iterator[BankBatch]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        count = None
+        if isinstance(self.sampler, BankSampler):
+            # Without workers DataLoader asks the sampler at the first batch only.
+            start = self.sampler.begin()
+            if self.drop_last:
+                count = max(0, self.sampler.common_length - start) // (self.batch_size or 1)
         batches = super().__iter__()
         self._taken = 0
-        self._latest = batches
-        return self._counted(batches)
+        self._pass += 1
+        return self._counted(batches, count, self._pass)
 
     def set_epoch(self, epoch: int) -> None:
         """:meth:`BankSampler.set_epoch`: call it before every epoch."""
-        sampler = self._bank_sampler()
-        if epoch != sampler.epoch:
-            self._taken, self._latest = 0, None
-        sampler.set_epoch(epoch)
+        self._bank_sampler().set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """The sampler's state after the batches that the loop took, whatever workers read ahead.
@@ -59,11 +70,11 @@ class BankDataLoader(DataLoader[BankBatch]):
             ValueError: as :meth:`BankSampler.load_state_dict`.
         """
         self._bank_sampler().load_state_dict(state)
-        self._taken, self._latest = 0, None
 
-    def _counted(self, batches: Any) -> Iterator[BankBatch]:
-        for batch in batches:
-            if batches is self._latest:
+    def _counted(self, batches: Any, count: int | None, number: int) -> Iterator[BankBatch]:
+        for batch in islice(batches, count):
+            # Not those of an iterator that was left behind.
+            if number == self._pass:
                 self._taken += 1
             yield batch
 
@@ -101,7 +112,7 @@ def create_bank_dataloader(
         batch_size: B, targets.
         candidates_per_target: K.
         sampler: of crop numbers; by default a :class:`BankSampler` of the bank, with the next
-            three arguments.
+            three arguments and ``drop_last``.
         threshold: see :class:`BankSampler`.
         num_samples: likewise; counts crops, of which B x K make a batch.
         seed: likewise.
@@ -110,7 +121,9 @@ def create_bank_dataloader(
         prefetch_factor: likewise.
         persistent_workers: likewise.
         multiprocessing_context: likewise.
-        drop_last: leave out a last batch of fewer targets; ``False`` needs one crop per target.
+        drop_last: leave out a last batch of fewer targets, and make all ranks equally long;
+            ``False`` needs one crop per target, and one rank may have a batch more than another,
+            for which DDP waits forever (``torch.distributed.algorithms.Join`` is for that).
         collate_fn: for a bank of your own, without a head, whose crops carry more than image and
             alpha: :func:`collate_bank` with what it is to stage, by ``functools.partial``.
 
@@ -129,7 +142,9 @@ def create_bank_dataloader(
             "the crops that are left over need not be enough for a target"
         )
     if sampler is None:
-        sampler = BankSampler(bank, threshold=threshold, num_samples=num_samples, seed=seed)
+        sampler = BankSampler(
+            bank, threshold=threshold, num_samples=num_samples, seed=seed, drop_last=drop_last
+        )
     elif (threshold, num_samples, seed) != (_THRESHOLD, None, 0):
         raise ValueError("sampler: got one beside threshold, num_samples or seed, expected none of these")
     dataset: Dataset[Any] = bank  # pyright: ignore[reportAssignmentType]

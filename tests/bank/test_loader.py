@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import distributed
 from torch.utils.data import SequentialSampler
 
 from segpaste.bank import BankBatch, BankCrop, BankSampler, InstanceBank, collate_bank, create_bank_dataloader
@@ -217,6 +218,65 @@ def test_an_iterator_that_was_left_behind_is_not_counted(bank: StoredBank) -> No
     loader.set_epoch(1)
     next(new)
     assert loader.state_dict()["position"] == 0
+
+
+def test_batches_of_an_iterator_left_behind_do_not_count_where_workers_read_ahead(bank: StoredBank) -> None:
+    loader = create_bank_dataloader(
+        bank, batch_size=2, num_workers=1, multiprocessing_context="fork", prefetch_factor=4
+    )
+    old = iter(loader)
+    next(old)
+    new = iter(loader)
+    next(new)
+    next(old)
+    next(old)
+    assert loader.state_dict()["position"] == 2  # the sampler is further on
+    next(new)
+    assert loader.state_dict()["position"] == 4
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_pass_that_has_begun_stands_at_its_beginning(bank: StoredBank, num_workers: int) -> None:
+    loader = create_bank_dataloader(
+        bank, batch_size=2, num_workers=num_workers, multiprocessing_context="fork" if num_workers else None
+    )
+    loader.load_state_dict({**loader.state_dict(), "position": 8})
+    batches = iter(loader)
+    assert loader.state_dict()["position"] == 8
+    assert len(list(batches)) == 16
+    assert loader.state_dict()["position"] == 40
+    batches = iter(loader)
+    assert loader.state_dict()["position"] == 0
+    next(batches)
+    assert loader.state_dict()["position"] == 2
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_all_ranks_have_the_same_number_of_batches(monkeypatch: pytest.MonkeyPatch, given: bool) -> None:
+    plain = OwnBank(drawn_crops(47))
+    numbers = list(BankSampler(plain))
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+        monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        sampler = BankSampler(plain) if given else None
+        loader = create_bank_dataloader(plain, batch_size=3, sampler=sampler)
+        # Rank 0 of the sampler that was given has a crop, so a batch, more.
+        assert len(loader.sampler) == (24 if given and rank == 0 else 23)  # pyright: ignore[reportArgumentType]
+        assert len(loader) == 7
+        batches = list(loader)
+        mine = numbers[rank::2]
+        expected = [collate_bank([plain[n] for n in mine[3 * k : 3 * k + 3]]) for k in range(7)]
+        assert len(batches) == 7
+        assert all(same(a, b) for a, b in zip(batches, expected, strict=True))
+        assert loader.state_dict()["position"] == 21
+        # From the middle, also of a batch: 11 or 12 crops are left, or none or one.
+        for position, left in ((12, 3), (14, 3), (15, 2), (23, 0), (24, 0)):
+            if position <= len(loader.sampler):  # pyright: ignore[reportArgumentType]
+                loader.load_state_dict({**loader.state_dict(), "position": position})
+                assert len(list(loader)) == left
+        ragged = create_bank_dataloader(plain, batch_size=3, drop_last=False)
+        assert len(ragged) == len(list(ragged)) == 8
 
 
 def test_torch_s_generators_are_left_alone(bank: StoredBank) -> None:
