@@ -10,6 +10,7 @@ import torch
 from segpaste.augmentation.arguments import whole_number
 from segpaste.augmentation.bank_source import BankSource
 from segpaste.bank.batch import BankBatch
+from segpaste.bank.sampler import BankSampler
 from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class CopyPasteLoader:
         device: where batches are brought before they are pasted; ``None`` leaves them.
         validate: whether values are checked, too.
         bank_loader: gives what the module's :class:`BankSource` has staged at each step. It
-            is begun anew whenever it ends, in its sampler's next epoch, and goes on from one
-            pass over ``loader`` to the next.
+            is begun anew whenever it ends, in another order of the same epoch
+            (:meth:`BankSampler.next_round`), and goes on from one pass over ``loader`` to the
+            next, until its ``set_epoch`` goes to another epoch or its ``load_state_dict``
+            elsewhere: these the next step follows.
     """
 
     def __init__(
@@ -97,21 +100,34 @@ class CopyPasteLoader:
 
 
 def _without_end(bank_loader: Iterable[BankBatch | torch.Tensor]) -> Iterator[BankBatch | torch.Tensor]:
-    """One pass after the other, each in the next epoch of the loader's sampler, if it counts them."""
+    """One pass after the other, and a new one when the loader's epoch or state is set meanwhile."""
+    sampler = getattr(bank_loader, "sampler", None)
     empty_passes = 0
     while True:
         empty_passes += 1
+        place = _place(sampler)
         for bank_batch in bank_loader:
             empty_passes = 0
             yield bank_batch
-        # What is resumed at the end of an epoch has nothing left of it.
-        if empty_passes == 2:
-            raise ValueError("bank_loader: got no batch in a whole pass, expected one or more")
-        sampler = getattr(bank_loader, "sampler", None)
-        epoch = getattr(sampler, "epoch", None)
-        if epoch is not None:
-            counts: Any = bank_loader if hasattr(bank_loader, "set_epoch") else sampler
-            counts.set_epoch(epoch + 1)
+            if _place(sampler) != place:
+                break
+        else:
+            # What is resumed at the end of an epoch has nothing left of it.
+            if empty_passes == 2:
+                raise ValueError("bank_loader: got no batch in a whole pass, expected one or more")
+            _go_on(sampler)
+
+
+def _place(sampler: Any) -> tuple[Any, Any]:
+    return getattr(sampler, "epoch", None), getattr(sampler, "moves", None)
+
+
+def _go_on(sampler: Any) -> None:
+    """To crops in another order, as far as the sampler knows of any."""
+    if isinstance(sampler, BankSampler):
+        sampler.next_round()
+    elif hasattr(sampler, "epoch") and hasattr(sampler, "set_epoch"):
+        sampler.set_epoch(sampler.epoch + 1)
 
 
 def as_padded(batch: Any, max_instances: int) -> PaddedBatchedDenseSample:

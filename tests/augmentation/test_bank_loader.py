@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from segpaste.augmentation import BankSource, BatchCopyPaste, CopyPasteLoader
 from segpaste.bank import (
     BankBatch,
     BankSampler,
     build_bank,
+    collate_bank,
     create_bank_dataloader,
     open_bank,
     write_bank,
@@ -32,6 +37,7 @@ from segpaste.types import (
 from tests.augmentation.bank_batches import noise
 from tests.augmentation.batches import LIVELY, PANOPTIC, same, samples
 from tests.bank.drawn_bank import drawn_crops, drawn_head
+from tests.bank.own_bank import OwnBank
 
 
 def targets(count: int = 7, **kind: Any) -> DataLoader[Any]:
@@ -106,7 +112,7 @@ def test_twenty_steps_from_a_bank_on_disk(tmp_path: Path) -> None:
     wrapped = BatchCopyPaste.from_dataloader(
         targets(9, modalities=frozenset(Modality)), 9, config, seed=5, bank_loader=bank_loader
     )
-    epochs, steps, pasted = [], 0, 0
+    rounds, steps, pasted = [], 0, 0
     while steps < 20:
         for before, after in zip(targets(9, modalities=frozenset(Modality)), wrapped, strict=True):
             was = BatchedDenseSample.from_samples(before).to_padded(9)
@@ -115,15 +121,105 @@ def test_twenty_steps_from_a_bank_on_disk(tmp_path: Path) -> None:
             after.validate()
             sampler = bank_loader.sampler
             assert isinstance(sampler, BankSampler)
-            epochs.append(sampler.epoch)
+            assert sampler.epoch == 0
+            rounds.append(sampler.round)
             steps += 1
     assert pasted > steps
-    # The bank's epochs follow each other, whatever those of the targets.
-    assert epochs == sorted(epochs)
-    assert epochs[-1] >= 2
+    # The bank's rounds follow each other, whatever the passes over the targets.
+    assert rounds == sorted(rounds)
+    assert rounds[-1] >= 2
     staged = wrapped.augment.source_strategy
     assert isinstance(staged, BankSource)
     assert isinstance(staged.bank_batch, BankBatch)
+
+
+class Run:
+    """Targets of five steps beside a bank of 13 batches, or of fewer than an epoch needs."""
+
+    def __init__(self, crops: int, state: dict[str, Any] | None = None) -> None:
+        bank = OwnBank(drawn_crops(crops, crop_size=(5, 7)))
+        self.bank_loader = create_bank_dataloader(bank, batch_size=3, seed=3)
+        self.loader = BatchCopyPaste.from_dataloader(targets(15), 9, seed=5, bank_loader=self.bank_loader)
+        if state is not None:
+            self.bank_loader.load_state_dict(state)
+
+    def staged(self) -> Iterator[torch.Tensor]:
+        """The crops of each step of a pass over the targets."""
+        source = self.loader.augment.source_strategy
+        assert isinstance(source, BankSource)
+        for _ in self.loader:
+            assert source.bank_batch is not None
+            yield source.bank_batch.crops
+
+
+@pytest.mark.parametrize("set_epochs", [True, False])
+@pytest.mark.parametrize("crops", [40, 7])
+def test_a_run_that_is_resumed_stages_what_the_uninterrupted_one_does(crops: int, set_epochs: bool) -> None:
+    run = Run(crops)
+    staged: list[torch.Tensor] = []
+    states: list[dict[str, Any]] = []
+    for epoch in range(3):
+        if set_epochs:
+            run.bank_loader.set_epoch(epoch)
+        for batch in run.staged():
+            staged.append(batch)
+            states.append(json.loads(json.dumps(run.bank_loader.state_dict())))
+    if set_epochs:
+        alone = create_bank_dataloader(OwnBank(drawn_crops(crops, crop_size=(5, 7))), batch_size=3, seed=3)
+        for epoch in range(3):
+            alone.set_epoch(epoch)
+            first = [batch.crops for batch in alone][:5]
+            assert all(map(torch.equal, first, staged[5 * epoch :]))
+    for stop in range(1, 15):
+        resumed = Run(crops, states[stop - 1])
+        if set_epochs:
+            resumed.bank_loader.set_epoch(stop // 5)
+        rest = list(itertools.islice(resumed.staged(), 15 - stop if stop > 10 else 5 - stop % 5))
+        assert rest
+        assert all(map(torch.equal, rest, staged[stop:])), stop
+
+
+def test_a_state_that_is_loaded_between_two_passes_and_within_one_is_gone_on_from() -> None:
+    run = Run(40)
+    list(run.staged())
+    state = run.bank_loader.state_dict()
+    second = list(run.staged())
+    run.bank_loader.load_state_dict(state)
+    assert run.bank_loader.state_dict() == state
+    again = run.staged()
+    assert all(torch.equal(next(again), second[step]) for step in range(3))
+    run.bank_loader.load_state_dict(state)
+    assert all(torch.equal(next(again), second[step]) for step in range(2))
+    assert run.bank_loader.state_dict()["position"] == state["position"] + 6
+
+
+def test_a_loader_of_ones_own_is_begun_anew_in_its_sampler_s_next_epoch() -> None:
+    bank: Any = OwnBank(drawn_crops(6, crop_size=(5, 7)))
+    sampler = DistributedSampler(bank, num_replicas=1, rank=0, seed=2)
+    own = DataLoader(bank, batch_size=3, sampler=sampler, collate_fn=collate_bank)
+    wrapped = BatchCopyPaste.from_dataloader(targets(15), 9, bank_loader=own)
+    epochs = []
+    for step, _ in enumerate(wrapped):
+        epochs.append(sampler.epoch)
+        if step == 2:
+            sampler.set_epoch(7)
+    assert epochs == [0, 0, 1, 7, 7]
+    # A sampler without epochs is iterated again as it is.
+    plain = DataLoader(bank, batch_size=3, collate_fn=collate_bank)
+    assert len(list(BatchCopyPaste.from_dataloader(targets(15), 9, bank_loader=plain))) == 5
+    fixed = create_bank_dataloader(bank, batch_size=3, sampler=DistributedSampler(bank, 1, 0))
+    assert len(list(BatchCopyPaste.from_dataloader(targets(15), 9, bank_loader=fixed))) == 5
+
+
+def test_ranks_stay_in_the_same_round() -> None:
+    bank = OwnBank(drawn_crops(47, crop_size=(5, 7)))
+    rounds: list[list[int]] = []
+    for rank in range(2):
+        sampler = BankSampler(bank, num_replicas=2, rank=rank)
+        crops = create_bank_dataloader(bank, batch_size=3, sampler=sampler)
+        steps = BatchCopyPaste.from_dataloader([samples(3)] * 20, 9, bank_loader=crops)
+        rounds.append([sampler.round for _ in steps])
+    assert rounds[0] == rounds[1] == [0] * 7 + [1] * 7 + [2] * 6
 
 
 @pytest.mark.nightly
