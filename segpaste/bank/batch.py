@@ -95,7 +95,7 @@ class BankBatch:
         return self._map(lambda t: t.pin_memory())
 
     def validate(self) -> None:
-        """Check the values.
+        """Check the values, as those of a sample are; depth and normals of the crops that carry them.
 
         Raises:
             ValueError: naming the field, the first crop that is wrong as (target, crop), what
@@ -119,14 +119,24 @@ class BankBatch:
                 raise ValueError(f"crops: crop {at}: got {got}, expected {expected}")
         if self.depth is not None and self.depth_valid is not None:
             bad = self.depth_valid & ~(torch.isfinite(self.depth) & (self.depth > 0))
+            bad = _where(bad, self.carries_depth)
             if bool(bad.any()):
                 at = tuple(bad.nonzero()[0, :2].tolist())
                 raise ValueError(f"depth: crop {at}: got a value that is not finite and positive")
         if self.normals is not None:
-            bad = ~(self.normals.abs() <= 1)
+            bad = _where(~(self.normals.abs() <= 1), self.carries_normals)
             if bool(bad.any()):
                 at = tuple(bad.nonzero()[0, :2].tolist())
                 raise ValueError(f"normals: crop {at}: got a component beyond 1, expected unit vectors or 0")
+        if self.camera_intrinsics is not None:
+            cameras = self.camera_intrinsics
+            bad = ~cameras.isfinite().all(dim=2) | (cameras[:, :, :2] < 0).any(dim=2)
+            if bool(bad.any()):
+                at = tuple(bad.nonzero()[0].tolist())
+                raise ValueError(
+                    f"camera_intrinsics: crop {at}: got {cameras[at].tolist()}, expected finite "
+                    "fx, fy, cx, cy with positive focal lengths, or zeros for none"
+                )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How Hypothesis and IPython show it: as ``repr`` does, not field by field."""
@@ -161,3 +171,8 @@ class BankBatch:
             raise ValueError(
                 f"{name}: got device {value.device}, expected that of crops, {self.crops.device}"
             )
+
+
+def _where(bad: torch.Tensor, carries: torch.Tensor | None) -> torch.Tensor:
+    """Pixels ``[B, K, C, h, w]`` of crops that carry them; of the others nobody looks at what lies there."""
+    return bad if carries is None else bad & carries[:, :, None, None, None]
