@@ -27,7 +27,7 @@ CROP_BYTES = 32
 """Bytes enough for what their name says."""
 
 _LABELS = (1, 0, 2, 7, 255, 1202)
-_FOCAL = ((1.0, 1.0), (1.0, 1.0), (2.5, 3.5), (512.0, 480.0))
+_FOCAL = ((1.0, 1.0), (1.0, 1.0), (1.0, 3.5), (512.0, 480.0))
 _NORMALS = ((0.0, 0.0, -1.0), (0.6, 0.0, -0.8), (0.0, -0.8, -0.6), (-0.6, 0.0, -0.8))
 
 
@@ -51,8 +51,9 @@ def bank_batches(
     """Staged batches that ``BankSource`` takes for a target, or for any of that kind.
 
     Masks of every kind, the empty one among them; classes that a schema does not paste or
-    does not know; crops without depth, normals or a camera among others that have them;
-    anything under an invalid depth.
+    does not know; crops without depth, normals or a camera among others that have them, and
+    under metric depth crops with depth and no camera; cameras that differ in one focal length;
+    anything under an invalid depth, and in the depth and normals that a crop does not carry.
 
     Args:
         draw: supplied by Hypothesis.
@@ -98,11 +99,11 @@ def bank_batches(
 
     labels = _labels_of(schema)
     drawn = [draw(readers(CROP_BYTES)) for _ in range(batch * crops)]
-    made = [_crop(one, size, labels, is_metric) for one in drawn]
+    made = [_crop(one, size, labels) for one in drawn]
 
     def stacked(name: str, *shape: int) -> torch.Tensor:
         if not made:
-            empty = _crop(Choices(b""), size, labels, is_metric)[name]
+            empty = _crop(Choices(b""), size, labels)[name]
             return torch.from_numpy(np.zeros((batch, crops, *shape), empty.dtype))
         return torch.from_numpy(np.stack([crop[name] for crop in made]).reshape(batch, crops, *shape))
 
@@ -157,9 +158,7 @@ def _labels_of(schema: PanopticSchema | None) -> Sequence[int]:
     return (*things, *things, *things, *things, *stuff[:1], unknown, schema.ignore_index)
 
 
-def _crop(
-    choices: Choices, size: tuple[int, int], labels: Sequence[int], metric: bool
-) -> dict[str, np.ndarray | Any]:
+def _crop(choices: Choices, size: tuple[int, int], labels: Sequence[int]) -> dict[str, np.ndarray | Any]:
     """One crop with everything that a crop can have."""
     h, w = size
     label = choices.of(labels)
@@ -198,12 +197,12 @@ def _crop(
     if choices.one_in(3):
         normals[:, (noise[2] >> 9) & 3 == 0] = 0
     camera = np.array([*choices.of(_FOCAL), w / 2, h / 2], dtype=np.float64)
-    if choices.one_in(6) and not (metric and carries_depth):
+    if choices.one_in(6):
         camera[:] = 0
     if not carries_depth:
-        depth_valid[:], depth[:] = False, 0
+        depth_valid[:], depth[:] = choices.of(((False, 0.0), (True, 0.5), (True, float("nan"))))
     if not carries_normals:
-        normals[:] = 0
+        normals[:] = choices.of((0.0, 0.6, float("nan")))
     return {
         "form": form,
         "crops": crops,

@@ -87,8 +87,18 @@ def _labels(drawn: BankBatch) -> list[str]:
         found["NaN depth"] = drawn.depth.isnan().any()
     if drawn.carries_normals is not None:
         found["some without normals"] = (~drawn.carries_normals).any()
+    if drawn.carries_depth is not None and drawn.depth_valid is not None:
+        found["depth not carried"] = (drawn.depth_valid & ~drawn.carries_depth[:, :, None, None, None]).any()
+    if drawn.carries_normals is not None and drawn.normals is not None:
+        left = drawn.normals[~drawn.carries_normals]
+        found["normals not carried"] = (left.isfinite() & (left != 0)).any()
+        found["NaN normals not carried"] = left.isnan().any()
     if drawn.camera_intrinsics is not None:
+        fx, fy = drawn.camera_intrinsics[:, :, 0], drawn.camera_intrinsics[:, :, 1]
         found["no camera"] = (drawn.camera_intrinsics == 0).all(dim=2).any()
+        found["cameras differ in fy"] = ((fx == 1) & (fy == 1)).any() & ((fx == 1) & (fy != 1)).any()
+        if drawn.metric_depth and drawn.carries_depth is not None:
+            found["metric depth, no camera"] = (drawn.carries_depth & (fx == 0)).any()
     return [name for name, there in found.items() if bool(there)]
 
 
@@ -99,7 +109,8 @@ def test_every_oddity_is_common() -> None:
     assert set(found) == {
         *("empty alpha", "full alpha", "one pixel", "beyond a byte", "one pixel crop", "several crops"),
         *("depth", "metric", "normals", "cameras", "mixed depth", "NaN depth", "some without normals"),
-        "no camera",
+        *("depth not carried", "normals not carried", "NaN normals not carried"),
+        *("no camera", "cameras differ in fy", "metric depth, no camera"),
     }
 
 
