@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from segpaste.augmentation import BankSource, BatchedPlacementSampler
 from segpaste.augmentation.bank_source import MissingGeometry
-from segpaste.augmentation.crop_layout import CropLayout
 from segpaste.bank.batch import BankBatch
 from segpaste.paste.rng import to_int64
 from segpaste.strategies import PasteCase, bank_batches, paste_cases
@@ -49,15 +48,21 @@ class Banked:
 @st.composite
 def banked(draw: st.DrawFn, modalities: frozenset[Modality], detection: bool = False) -> Banked:
     """Pastes from a bank into targets of every kind."""
-    drawn = draw(paste_cases(modalities, detection=detection, channels=(3,)))
+    count = draw(st.sampled_from((1, 2, 3, 2)))
+    # 4 x 4 pixels hold four crops of one pixel.
+    drawn = draw(paste_cases(modalities, detection=detection, channels=(3,), min_side=1 if count == 1 else 4))
     target, config = drawn.target, drawn.config
     incomplete = draw(st.sampled_from((False, False, True)))
     if incomplete and target.depth is not None:
         config = config.model_copy(update={"z_test": False})
-    count = draw(st.sampled_from((1, 2, 1, 3)))
-    count = count if CropLayout.holds(target.canvas_size, (1, 1), count) else 1
     bank_batch = draw(
-        bank_batches(target, schema=config.schema_spec, crops_per_target=count, incomplete=incomplete)
+        bank_batches(
+            target,
+            schema=config.schema_spec,
+            min_crops=1 if count == 1 else count + 1,  # not all can be used, and several rows shall be common
+            crops_per_target=count,
+            incomplete=incomplete,
+        )
     )
     seed = spread(draw(st.integers(0, 2**32 - 1)))
     return Banked(target, bank_batch, config, seed, count, "invalid" if incomplete else "error")
