@@ -267,7 +267,9 @@ def test_a_class_that_is_ignored_beside_a_semantic_map_is_not_drawn() -> None:
         assert labels == expected
 
 
-def test_crops_beside_each_other_come_from_one_camera() -> None:
+@pytest.mark.parametrize("which", [0, 1])
+def test_crops_beside_each_other_come_from_one_camera(which: int) -> None:
+    """Crops 10 and 11 have other focal lengths than 20 and 21, along one axis only."""
     target = batch(1, modalities=DEPTH)
     target = replace(
         target, metric_depth=True, camera_intrinsics=torch.tensor([[4.0, 4.0, 1.0, 1.0]], dtype=torch.float64)
@@ -275,14 +277,54 @@ def test_crops_beside_each_other_come_from_one_camera() -> None:
     bank_batch = noise(60, 4, (4, 5), labels=(1,), metric=True)
     crops = bank_batch.crops.clone()
     crops[:, :, 4] = torch.tensor([10, 11, 20, 21], dtype=torch.int32)[:, None, None]
-    cameras = torch.tensor([[5.0, 5.0, 2.0, 2.0]] * 2 + [[6.0, 5.0, 2.0, 2.0]] * 2, dtype=torch.float64)
+    cameras = torch.tensor([[5.0, 5.0, 2.0, 2.0]] * 4, dtype=torch.float64)
+    cameras[2:, which] = 6
     bank_batch = replace(bank_batch, crops=crops, camera_intrinsics=cameras.repeat(60, 1, 1))
     made, _ = sampled(target, bank_batch, crops_per_target=3)
     assert made.instance_valid.sum(dim=1).tolist() == [2] * 60
     drawn = {tuple(row) for row in made.labels.tolist()}
     assert drawn == {(10, 11, 0), (11, 10, 0), (20, 21, 0), (21, 20, 0)}
     assert made.camera_intrinsics is not None
-    assert torch.equal(made.camera_intrinsics[:, 0], (made.labels[:, 0] < 20) * -1.0 + 6.0)
+    assert torch.equal(made.camera_intrinsics[:, which], (made.labels[:, 0] < 20) * -1.0 + 6.0)
+    assert made.camera_intrinsics[:, 1 - which].tolist() == [5.0] * 60
+
+
+@pytest.mark.parametrize(("size", "place"), [((4, 5), (0.0, 7.0)), ((4, 20), (6.0, 0.0))])
+def test_the_camera_moves_with_its_crop(size: tuple[int, int], place: tuple[float, float]) -> None:
+    """One of two crops has depth; where it stands second, its principal point is there, too."""
+    own = torch.tensor([[4.0, 4.0, 1.0, 1.0]], dtype=torch.float64)
+    target = replace(batch(1, modalities=DEPTH), metric_depth=True, camera_intrinsics=own)
+    full = noise(1, 2, size, metric=True)
+    crops = full.crops.clone()
+    crops[:, :, 4] = torch.tensor([10, 11], dtype=torch.int32)[:, None, None]
+    bank_batch = replace(full, crops=crops, carries_depth=torch.tensor([[True, False]]))
+    seen: set[bool] = set()
+    for seed in range(8):
+        made, _ = sampled(
+            target, bank_batch, seeds=torch.tensor([seed]), missing_geometry="invalid", crops_per_target=2
+        )
+        second = made.labels.tolist() == [[11, 10]]
+        seen.add(second)
+        y, x = place if second else (0.0, 0.0)
+        assert made.camera_intrinsics is not None
+        assert made.camera_intrinsics.tolist() == [[5.0, 6.0, 3.5 + x, 3.0 + y]]
+    assert seen == {False, True}
+
+
+def test_a_crop_with_an_infinite_focal_length_is_not_drawn() -> None:
+    """On a GPU nobody looks at the values before."""
+    own = torch.tensor([[4.0, 4.0, 1.0, 1.0]], dtype=torch.float64)
+    target = replace(batch(1, modalities=DEPTH), metric_depth=True, camera_intrinsics=own)
+    full = noise(1, 4, metric=True)
+    assert full.camera_intrinsics is not None
+    cameras = full.camera_intrinsics.clone()
+    cameras[0, 0, 0] = cameras[0, 1, 1] = float("inf")
+    cameras[0, 2, 1] = float("nan")
+    source = BankSource()
+    source.set_bank_batch(replace(full, camera_intrinsics=cameras), validate=False)
+    for seed in range(12):
+        made, _ = source.sample(target, torch.tensor([seed]), BatchedPlacementSampler(PLAIN))
+        assert torch.equal(made.tensors()["images"][0, :, :6, :7], full.crops[0, 3, :3].to(torch.uint8))
 
 
 @pytest.mark.parametrize("metric", [False, True])
