@@ -54,23 +54,23 @@ class LMDBBank(StoredBank):
         return LMDBWriter(folder, head, count)
 
     def _open_index(self) -> np.ndarray:
-        return map_npy(self._path, INDEX_FILE, INDEX_DTYPE, len(self))
+        return map_npy(self._given, INDEX_FILE, INDEX_DTYPE, len(self))
 
     def _open_class_ids(self) -> np.ndarray:
         # Copy on write: torch has no read-only tensors.
-        return map_npy(self._path, CLASS_IDS_FILE, np.dtype("<i8"), len(self), "c")
+        return map_npy(self._given, CLASS_IDS_FILE, np.dtype("<i8"), len(self), "c")
 
     def _open_records(self) -> None:
         self._lmdb = _engine()
-        self._file = _identity(self._path)
+        self._file = _identity(self._path, self._given)
         try:
-            self._bytes = np.memmap(self._path / DATA_FILE, "u1", "r")
+            self._bytes = np.memmap(self._given / DATA_FILE, "u1", "r")
         except OSError as error:
-            raise BankError(f"{self._path}: {DATA_FILE}: not readable: {error.strerror}") from error
-        self._tree = map_npy(self._path, TREE_FILE, _TREE_DTYPE, None)
+            raise BankError(f"{self._given}: {DATA_FILE}: not readable: {error.strerror}") from error
+        self._tree = map_npy(self._given, TREE_FILE, _TREE_DTYPE, None)
         for page in self._tree[self._tree["first"] < 0]:
-            self._check_page(page, f"{self._path}: {DATA_FILE}")
-        self._environment = _environment(self._path, self._file)
+            self._check_page(page, f"{self._given}: {DATA_FILE}")
+        self._environment = _environment(self._path, self._file, self._given)
 
     def _check_page(self, page: np.void, where: str) -> None:
         start = int(page["offset"])
@@ -83,7 +83,7 @@ class LMDBBank(StoredBank):
         leaf = bisect_right(self._tree, number, key=itemgetter("first")) - 1
         self._check_page(self._tree[leaf], self._where(number))
         if self._environment.process != os.getpid():
-            self._environment = _environment(self._path, self._file)
+            self._environment = _environment(self._path, self._file, self._given)
         try:
             with self._environment.open.begin(buffers=True) as transaction:
                 value = transaction.get(number.to_bytes(8, "big"))
@@ -185,7 +185,7 @@ def _tree_pages(path: Path, size: int) -> np.ndarray:
 class _Environment:
     """An open environment; closed with the last bank that uses it."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, given: Path) -> None:
         self.process = os.getpid()
         try:
             self.open = _engine().open(
@@ -198,7 +198,7 @@ class _Environment:
                 max_spare_txns=8,
             )
         except _engine().Error as error:
-            raise BankError(f"{path}: {DATA_FILE}: damaged: {error}") from error
+            raise BankError(f"{given}: {DATA_FILE}: damaged: {error}") from error
 
     def __del__(self) -> None:
         if hasattr(self, "open"):
@@ -211,16 +211,16 @@ _environments: WeakValueDictionary[_Identity, _Environment] = WeakValueDictionar
 _opening = threading.Lock()
 
 
-def _environment(path: Path, file: _Identity) -> _Environment:
+def _environment(path: Path, file: _Identity, given: Path) -> _Environment:
     with _opening:
-        if _identity(path) != file:
-            raise BankError(f"{path}: {DATA_FILE}: was replaced since it was opened")
+        if _identity(path, given) != file:
+            raise BankError(f"{given}: {DATA_FILE}: was replaced since it was opened")
         known = _environments.get(file)
         if known is not None and known.process != os.getpid():
             known.open.close()  # the parent's; here it is only in the way
             known = None
         if known is None:
-            known = _environments[file] = _Environment(path, file[2])
+            known = _environments[file] = _Environment(path, file[2], given)
         return known
 
 
@@ -233,11 +233,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_lock)
 
 
-def _identity(path: Path) -> _Identity:
+def _identity(path: Path, given: Path) -> _Identity:
     try:
         status = (path / DATA_FILE).stat()
     except OSError as error:
-        raise BankError(f"{path}: {DATA_FILE}: missing or not readable: {error.strerror}") from error
+        raise BankError(f"{given}: {DATA_FILE}: missing or not readable: {error.strerror}") from error
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 

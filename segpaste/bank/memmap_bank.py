@@ -33,14 +33,14 @@ class MemmapBank(StoredBank):
         return MemmapWriter(folder, head, count)
 
     def _open_index(self) -> np.ndarray:
-        return map_npy(self._path, INDEX_FILE, INDEX_DTYPE, len(self))
+        return map_npy(self._given, INDEX_FILE, INDEX_DTYPE, len(self))
 
     def _open_class_ids(self) -> np.ndarray:
         # Copy on write: torch has no read-only tensors.
-        return map_npy(self._path, CLASS_IDS_FILE, np.dtype("<i8"), len(self), "c")
+        return map_npy(self._given, CLASS_IDS_FILE, np.dtype("<i8"), len(self), "c")
 
     def _open_records(self) -> None:
-        self._records = map_npy(self._path, RECORDS_FILE, self._record_dtype, len(self))
+        self._records = map_npy(self._given, RECORDS_FILE, self._record_dtype, len(self))
 
     def _record(self, number: int) -> np.ndarray:
         return self._records[number : number + 1]

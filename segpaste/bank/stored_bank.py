@@ -60,8 +60,8 @@ class StoredBank(ABC):
     """The files whose SHA-256 is checked at open."""
 
     def __init__(self, path: str | Path, meta: BankMeta | None = None) -> None:
-        # Absolute: a worker may have another working directory.
-        self._path = Path(path).absolute()
+        self._given = Path(path)  # what messages name
+        self._path = self._given.absolute()  # what is opened later, in whatever working directory
         self._meta = read_meta(path) if meta is None else meta
         if self._meta.format != self.format:
             raise BankError(f"{path}: got a bank in {self._meta.format!r}, expected one in {self.format!r}")
@@ -194,12 +194,24 @@ class StoredBank(ABC):
         """Record ``number`` as ``[1]``, unchecked; it may be a view of the file."""
 
     def _checked(self, number: int) -> np.ndarray:
-        record = self._record(number)
-        check_record(record, self._index[number], self._where(number))
+        try:
+            record = self._record(number)
+            check_record(record, self._index[number], self._where(number))
+        except BankError:
+            self._refuse_replaced()
+            raise
         return record
 
+    def _refuse_replaced(self) -> None:
+        """Say so if the folder holds another bank by now: what is wrong with a crop is then no damage."""
+        try:
+            meta = read_meta(self._path)
+        except BankError:
+            return
+        _check_version(self._given, meta, self.version)
+
     def _where(self, number: int) -> str:
-        return f"{self._path}: crop {number}"
+        return f"{self._given}: crop {number}"
 
     def _number(self, index: SupportsIndex) -> int:
         try:
@@ -209,20 +221,20 @@ class StoredBank(ABC):
                 f"index: got {type(index).__name__}, expected an int: a bank gives one crop at a time"
             ) from None
         if not -len(self) <= number < len(self):
-            raise IndexError(f"index: got {number}, expected one of the {len(self)} crops of {self._path}")
+            raise IndexError(f"index: got {number}, expected one of the {len(self)} crops of {self._given}")
         return number % len(self)
 
     def _check_files(self) -> None:
         for name, entry in self._meta.files.items():
-            check_size(self._path, name, entry.size)
+            check_size(self._given, name, entry.size)
         for name in self.index_files:
             if name not in self._meta.files:
                 raise BankError(
-                    f"{self._path}: meta.json: files: got no {name}, expected it in {self.format!r}"
+                    f"{self._given}: meta.json: files: got no {name}, expected it in {self.format!r}"
                 )
-            if file_sha256(self._path, name) != self._meta.files[name].sha256:
+            if file_sha256(self._given, name) != self._meta.files[name].sha256:
                 raise BankError(
-                    f"{self._path}: {name}: got other bytes than meta.json knows: "
+                    f"{self._given}: {name}: got other bytes than meta.json knows: "
                     "the file was changed or is of another bank"
                 )
 
@@ -230,7 +242,7 @@ class StoredBank(ABC):
         ids = self._class_ids
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.head.num_classes:
             raise BankError(
-                f"{self._path}: class ids: got {int(ids.min())} to {int(ids.max())}, "
+                f"{self._given}: class ids: got {int(ids.min())} to {int(ids.max())}, "
                 f"expected 0 or more and less than {self.head.num_classes}"
             )
         return torch.bincount(ids, minlength=self.head.num_classes)
@@ -295,12 +307,16 @@ def file_sha256(path: Path, name: str) -> str:
 
 def _reopened(kind: type[StoredBank], path: str, version: str) -> StoredBank:
     meta = read_meta(path)
+    _check_version(path, meta, version)
+    return kind(path, meta)
+
+
+def _check_version(path: str | Path, meta: BankMeta, version: str) -> None:
     if meta.version != version:
         raise BankError(
             f"{path}: got a bank of version {meta.version}, expected {version}: "
             "it was replaced since it was opened"
         )
-    return kind(path, meta)
 
 
 def _layout_of(text: str) -> object:

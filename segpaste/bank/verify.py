@@ -58,7 +58,7 @@ def verify_bank(path: str | Path) -> VerifyReport:
     problems = _file_problems(Path(path), meta) + not_open
     crops = 0
     if bank is not None:
-        crops, found = _crop_problems(bank)
+        crops, found = _crop_problems(bank, Path(path))
         problems += found
     return VerifyReport(Path(path), meta.version, len(meta.files) + 1, crops, tuple(dict.fromkeys(problems)))
 
@@ -80,7 +80,7 @@ def _file_problems(path: Path, meta: BankMeta) -> list[str]:
     return problems
 
 
-def _crop_problems(bank: StoredBank) -> tuple[int, list[str]]:
+def _crop_problems(bank: StoredBank, path: Path) -> tuple[int, list[str]]:
     """How many crops are as they were written, and what is wrong with the others."""
     digest = ContentDigest(bank.head)
     problems: list[str] = []
@@ -93,9 +93,7 @@ def _crop_problems(bank: StoredBank) -> tuple[int, list[str]]:
         digest.add(records.view("u1").data, index.tobytes())
     wrong = len(problems)
     if wrong > _LISTED:
-        problems[_LISTED:] = [f"{bank.path}: {wrong - _LISTED} more crops were changed"]
+        problems[_LISTED:] = [f"{path}: {wrong - _LISTED} more crops were changed"]
     if not wrong and digest.hexdigest() != bank.meta.content:
-        problems.append(
-            f"{bank.path}: content: got {digest.hexdigest()[:12]}, expected {bank.meta.content[:12]}"
-        )
+        problems.append(f"{path}: content: got {digest.hexdigest()[:12]}, expected {bank.meta.content[:12]}")
     return len(bank) - wrong, problems

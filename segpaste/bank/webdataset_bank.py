@@ -50,7 +50,7 @@ class WebDatasetBank(StoredBank):
         return WebDatasetWriter(folder, head)
 
     def _open_index(self) -> np.ndarray:
-        index, self._places = _read_index(self._path, len(self))
+        index, self._places = _read_index(self._given, len(self))
         index.flags.writeable = False
         return index
 
@@ -61,7 +61,7 @@ class WebDatasetBank(StoredBank):
         names = [shard_name(number) for number in range(int(self._places["shard"].max(initial=-1)) + 1)]
         for name in names:
             if name not in self._meta.files:
-                raise BankError(f"{self._path}: meta.json: files: got no {name}, expected it in the index")
+                raise BankError(f"{self._given}: meta.json: files: got no {name}, expected it in the index")
         self._shards = _Shards([self._path / name for name in names])
 
     def _record(self, number: int) -> np.ndarray:

@@ -128,11 +128,14 @@ def test_a_worker_forked_after_the_bank_was_replaced_is_told(tmp_path: Path) -> 
     # Only LMDB opens the file anew in a forked process.
     bank = drawn_bank(tmp_path / "bank", COUNT, backend="lmdb", **FIELDS)
     shutil.rmtree(bank.path)
-    drawn_bank(bank.path, COUNT, backend="lmdb", seed=1, **FIELDS)
+    new = drawn_bank(bank.path, COUNT, backend="lmdb", seed=1, **FIELDS)
     forked = multiprocessing.get_context("fork").Process(target=_told, args=(bank, tmp_path / "told"))
     forked.start()
     forked.join()
-    assert (tmp_path / "told").read_text() == f"{bank.path}: data.mdb: was replaced since it was opened"
+    assert (tmp_path / "told").read_text() == (
+        f"{bank.path}: got a bank of version {new.version}, expected {bank.version}: "
+        "it was replaced since it was opened"
+    )
     assert _right(list(bank))
 
 
