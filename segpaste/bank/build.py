@@ -19,7 +19,7 @@ from segpaste.bank.layout import INDEX_DTYPE, Chunk, record_dtype
 from segpaste.bank.meta import LAYOUT_VERSION, BackendName, BankHead, BankMeta
 from segpaste.bank.open import open_bank
 from segpaste.bank.source import CropShard, CropSource
-from segpaste.bank.staging import Made, Staging
+from segpaste.bank.staging import Made, Staging, contents_of
 from segpaste.bank.write import write_bank
 from segpaste.version import VERSION
 
@@ -42,8 +42,9 @@ class BuildProgress:
     """How far a build is.
 
     Attributes:
-        stage: ``"cutting"`` crops out of their images, then ``"writing"`` the bank.
-        shards_done, shards_total: shards that are cut.
+        stage: ``"checking"`` whether what there is already was made of the same files, then
+            ``"cutting"`` crops out of their images, then ``"writing"`` the bank.
+        shards_done, shards_total: shards that are cut, or checked.
         crops: crops that are cut, those of an interrupted build included.
         written: crops written to the bank.
         left_out: what gave no crop: reason -> number.
@@ -52,7 +53,7 @@ class BuildProgress:
         seconds_left: of this stage; ``None`` at first.
     """
 
-    stage: Literal["cutting", "writing"]
+    stage: Literal["checking", "cutting", "writing"]
     shards_done: int
     shards_total: int
     crops: int
@@ -78,8 +79,9 @@ def build_bank(
 
     The bytes depend on the source alone, not on workers, engine or interruptions. Finished
     shards are kept in ``.{name}.building`` beside the bank, and a build that was interrupted,
-    however it ended, goes on from there. The bank itself appears at once and whole. A bank that
-    this very build has made before is left as it is.
+    however it ended, goes on from there; a shard of which a file has changed meanwhile, by any
+    byte, is cut again. The bank itself appears at once and whole. A bank that this very build has
+    made before is left as it is; to know that, the source's files are all read.
 
     Args:
         source: the crops, such as :class:`segpaste.integrations.CocoCrops`.
@@ -110,13 +112,14 @@ def build_bank(
         require("ray", "bank-ray", "engine 'ray'")
     staging = Staging(path, head, len(shards))
     if path.exists() and not staging.folder.exists():
-        return _finished(path, head, built_from, backend, fresh)
+        return _finished(path, head, shards, built_from, backend, fresh, progress)
     with staging.locked():
         if path.exists():  # a build was killed after its bank was complete, or has just ended
-            meta = _finished(path, head, built_from, backend, fresh)
+            meta = _finished(path, head, shards, built_from, backend, fresh, progress)
             staging.remove()
             return meta
-        staging.open(_job(head, built_from, len(shards)), fresh=fresh)
+        job = _job(head, built_from, len(shards))
+        staging.open(job, shards, fresh=fresh, checked=_Checking(staging, progress))
         try:
             _check_space(path, staging, head, source.most_crops(), backend)
         except BankError:
@@ -135,7 +138,7 @@ def build_bank(
             report.writing(staging.chunks()),
             backend=backend,
             count=staging.crops,
-            built_from={**built_from, "left_out": staging.left_out},
+            built_from={**built_from, **staging.contents, "left_out": staging.left_out},
         )
         staging.remove()
     return meta
@@ -156,6 +159,33 @@ def _run(
 
         return run_on_ray(shards, numbers, head, workers=workers, address=ray_address)
     return run_locally(shards, numbers, head, workers)
+
+
+class _Checking:
+    """Tells how many shards have been checked."""
+
+    def __init__(self, staging: Staging, progress: Callable[[BuildProgress], None] | None) -> None:
+        self._staging = staging
+        self._progress = progress
+        self._began = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._progress is None:
+            return
+        seconds = time.monotonic() - self._began
+        self._progress(
+            BuildProgress(
+                stage="checking",
+                shards_done=done,
+                shards_total=total,
+                crops=self._staging.crops,
+                written=0,
+                left_out=self._staging.left_out,
+                seconds=seconds,
+                crops_per_second=0.0,
+                seconds_left=seconds * (total - done) / done,
+            )
+        )
 
 
 class _Reporter:
@@ -210,7 +240,7 @@ class _Reporter:
 
 
 def _job(head: BankHead, built_from: dict[str, Any], shards: int) -> dict[str, Any]:
-    """What decides every byte of a build; two builds that agree in it may share their shards."""
+    """What decides a build but for the contents of its files; two that agree in it may share shards."""
     return {
         "layout": LAYOUT_VERSION,
         "head": head.model_dump(mode="json"),
@@ -222,7 +252,13 @@ def _job(head: BankHead, built_from: dict[str, Any], shards: int) -> dict[str, A
 
 
 def _finished(
-    path: Path, head: BankHead, built_from: dict[str, Any], backend: BackendName, fresh: bool
+    path: Path,
+    head: BankHead,
+    shards: Sequence[CropShard],
+    built_from: dict[str, Any],
+    backend: BackendName,
+    fresh: bool,
+    progress: Callable[[BuildProgress], None] | None,
 ) -> BankMeta:
     """The bank that this very build has made before.
 
@@ -235,12 +271,21 @@ def _finished(
         meta = open_bank(path).meta
     except BankError as error:
         raise BankError(f"{path}: exists and is no bank of this build: {error}") from error
-    there = {key: value for key, value in meta.built_from.items() if key != "left_out"}
-    same = meta.head == head and there == built_from and meta.format == backend
-    if not same:
+    there = {key: value for key, value in meta.built_from.items() if key not in ("contents", "left_out")}
+    if not (meta.head == head and there == built_from and meta.format == backend):
         raise BankError(
             f"{path}: exists, got a {meta.format} bank that was built from something else, "
             "expected a new folder, or one that the same build has made"
+        )
+    checked = _Checking(Staging(path, head, len(shards)), progress)
+    inputs: list[str] = []
+    for shard in shards:
+        inputs.append(shard.inputs())
+        checked(len(inputs), len(shards))
+    if meta.built_from.get("contents") != contents_of(inputs).get("contents"):
+        raise BankError(
+            f"{path}: exists, got a bank that was built from files of other contents (one has changed "
+            "since), expected a new folder"
         )
     return meta
 

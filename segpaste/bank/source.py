@@ -20,6 +20,14 @@ class CropShard(Protocol):
         """
         ...
 
+    def inputs(self) -> str:
+        """A digest of the contents of the files that :meth:`crops` reads, which differs if any byte does.
+
+        Never raises: a file that cannot be read is noted as such. Empty where
+        :meth:`CropSource.built_from` says it all.
+        """
+        ...
+
 
 class CropSource(Protocol):
     """Where crops come from, split into shards without regard to who works on them."""
@@ -37,8 +45,9 @@ class CropSource(Protocol):
         ...
 
     def built_from(self) -> dict[str, Any]:
-        """What decides every byte of the crops, as JSON: digests of files, and parameters.
+        """What decides the crops, as JSON: digests, and parameters; no paths and no times.
 
-        An interrupted build goes on only where it is the same. It holds no paths and no times.
+        An interrupted build goes on only where it is the same. With the shards' digests it decides
+        every byte.
         """
         ...

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,21 +27,28 @@ _READ_AT_ONCE = 256
 
 
 class Made(NamedTuple):
-    """A finished shard: the bytes of its file, and what they hold."""
+    """A finished shard.
 
-    content: bytes
+    Attributes:
+        body: the crops' index rows, then their records.
+        crops: their number.
+        left_out: what gave no crop: reason -> number.
+        inputs: digest of the files that they were cut from.
+    """
+
+    body: bytes
     crops: int
     left_out: dict[str, int]
+    inputs: str
 
 
 def make_shard(shard: CropShard, head: BankHead) -> Made:
     """Do the work of one shard; runs wherever an engine puts it."""
+    # Before they are read: of a file that changes meanwhile the old bytes are noted, so it is cut again.
+    inputs = shard.inputs()
     crops, left_out = shard.crops()
     chunk = pack(crops, head)
-    body = chunk.index.tobytes() + chunk.records.tobytes()
-    title = {"crops": len(crops), "left_out": left_out, "size": len(body), "crc32": zlib.crc32(body)}
-    line = json.dumps(title, sort_keys=True)
-    return Made(f"{line} {zlib.crc32(line.encode()):08x}\n".encode() + body, len(crops), dict(left_out))
+    return Made(chunk.index.tobytes() + chunk.records.tobytes(), len(crops), dict(left_out), inputs)
 
 
 class Staging:
@@ -57,7 +65,9 @@ class Staging:
         self._path = path
         self._head = head
         self._shards = shards
+        self._job = ""
         self._crops_of: dict[int, int] = {}
+        self._inputs_of: dict[int, str] = {}
         self._left_out: Counter[str] = Counter()
         self.crops = 0
         """The number of crops in the finished shards."""
@@ -71,6 +81,11 @@ class Staging:
     def left_out(self) -> dict[str, int]:
         """What the finished shards left out: reason -> number."""
         return dict(sorted(self._left_out.items()))
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The digest of what the shards were cut from, when all are finished."""
+        return contents_of([self._inputs_of[number] for number in range(self._shards)])
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -90,18 +105,29 @@ class Staging:
                 shutil.rmtree(self.folder, ignore_errors=True)
             os.close(file)
 
-    def open(self, job: dict[str, Any], *, fresh: bool) -> None:
+    def open(
+        self,
+        job: dict[str, Any],
+        shards: Sequence[CropShard],
+        *,
+        fresh: bool,
+        checked: Callable[[int, int], None],
+    ) -> None:
         """Take up what an interrupted build left, or begin.
 
-        Every file is read and checked; one that is not whole is done again.
+        Every file is read and checked; one that is not whole, not the one of its number and job, or
+        of which an input has changed since, is done again.
 
         Args:
-            job: what decides every byte, as JSON.
+            job: what decides the crops but for the contents of the shards' inputs, as JSON.
+            shards: the work.
             fresh: begin, whatever there is.
+            checked: is called after each file with how many were checked, of how many.
 
         Raises:
             BankError: if what is there was left by another job; it names what differs.
         """
+        self._job = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
         there = self.folder / _JOB_FILE
         # A job that was refused at its first shard has nothing that could be lost.
         nothing_done = not any(self.folder.glob("shard-*.crops"))
@@ -119,15 +145,27 @@ class Staging:
                 f"({_difference(found, json.loads(json.dumps(job)))}): "
                 "fresh=True (--fresh) starts anew, or delete that folder"
             )
-        for number in range(self._shards):
+        numbers = [number for number in range(self._shards) if self._file(number).exists()]
+        for place, number in enumerate(numbers):
             title = self._sound_title(number)
-            if title is not None:
-                self._note(number, title["crops"], title["left_out"])
+            if title is not None and title["inputs"] == shards[number].inputs():
+                self._note(number, title["crops"], title["left_out"], title["inputs"])
+            checked(place + 1, len(numbers))
 
     def put(self, number: int, made: Made) -> None:
         """Keep a finished shard: whole under its name, or not at all."""
-        _write(self._file(number), made.content)
-        self._note(number, made.crops, made.left_out)
+        title = {
+            "job": self._job,
+            "shard": number,
+            "inputs": made.inputs,
+            "crops": made.crops,
+            "left_out": made.left_out,
+            "size": len(made.body),
+            "crc32": zlib.crc32(made.body),
+        }
+        line = json.dumps(title, sort_keys=True).encode()
+        _write(self._file(number), line + b" %08x\n" % zlib.crc32(line), made.body)
+        self._note(number, made.crops, made.left_out, made.inputs)
 
     def chunks(self) -> Iterator[Chunk]:
         """The crops of all shards, shard after shard."""
@@ -148,8 +186,9 @@ class Staging:
         """Delete the folder; for a build that is done."""
         shutil.rmtree(self.folder)
 
-    def _note(self, number: int, crops: int, left_out: dict[str, int]) -> None:
+    def _note(self, number: int, crops: int, left_out: dict[str, int], inputs: str) -> None:
         self._crops_of[number] = crops
+        self._inputs_of[number] = inputs
         self.crops += crops
         self._left_out.update(left_out)
 
@@ -194,6 +233,8 @@ class Staging:
                 if check != f"{zlib.crc32(line):08x}".encode():
                     return None
                 title = json.loads(line)
+                if (title.get("job"), title.get("shard")) != (self._job, number):
+                    return None
                 crc32, size = 0, 0
                 while part := file.read(1 << 20):
                     crc32, size = zlib.crc32(part, crc32), size + len(part)
@@ -202,12 +243,19 @@ class Staging:
         return title if (crc32, size) == (title["crc32"], title["size"]) else None
 
 
-def _write(path: Path, content: bytes) -> None:
+def contents_of(inputs: Sequence[str]) -> dict[str, str]:
+    """What a bank says of its shards' digests, in order: one over all, or nothing where there are none."""
+    if not any(inputs):
+        return {}
+    return {"contents": hashlib.sha256("\n".join(inputs).encode()).hexdigest()}
+
+
+def _write(path: Path, *parts: bytes) -> None:
     """Write a file that is whole under its name, or not there."""
     beside = path.with_name(f"{path.name}.part")
     try:
         with beside.open("wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -158,11 +158,10 @@ class PlainProgress:
         self._last = time.monotonic()
 
     def __call__(self, progress: BuildProgress) -> None:
-        done, total, what = _place(progress)
+        done, total, _ = _place(progress)
         if done == total or time.monotonic() - self._last >= _LINE_EVERY_SECONDS:
             self._last = time.monotonic()
-            line = f"{progress.stage}: {done:,} of {plural(total, what)}, {_said(progress)}"
-            print(line, file=self._stream, flush=True)
+            print(f"{progress.stage}: {_said(progress)}", file=self._stream, flush=True)
 
 
 class RichProgress:
@@ -178,15 +177,19 @@ class RichProgress:
             TextColumn("{task.fields[said]}", markup=False),
             console=Console(file=stream, highlight=False),
         )
-        self._tasks: dict[str, Any] = {"cutting": self._progress.add_task("cutting", total=None, said="")}
+        self._first: Any = self._progress.add_task("starting", total=None, said="")
+        self._tasks: dict[str, Any] = {}
         self._progress.start()
 
     def __call__(self, progress: BuildProgress) -> None:
-        done, total, what = _place(progress)
-        if progress.stage not in self._tasks:
+        done, total, _ = _place(progress)
+        if not self._tasks:
+            self._tasks[progress.stage] = self._first
+            self._progress.update(self._first, description=progress.stage)
+        elif progress.stage not in self._tasks:
             self._tasks[progress.stage] = self._progress.add_task(progress.stage, total=total, said="")
-        said = f"{done:,} of {plural(total, what)}, {_said(progress)}"
-        self._progress.update(self._tasks[progress.stage], completed=done, total=total, said=said)
+        task = self._tasks[progress.stage]
+        self._progress.update(task, completed=done, total=total, said=_said(progress))
 
     def stop(self) -> None:
         """Leave the bars as they are; also when the build was interrupted."""
@@ -201,8 +204,12 @@ def _place(progress: BuildProgress) -> tuple[int, int, str]:
 
 
 def _said(progress: BuildProgress) -> str:
-    parts = [f"{progress.crops:,} crops"] if progress.stage == "cutting" else []
-    parts.append(f"{progress.crops_per_second:,.0f} crops/s")
+    done, total, what = _place(progress)
+    parts = [f"{done:,} of {plural(total, what)}"]
+    if progress.stage == "cutting":
+        parts.append(f"{progress.crops:,} crops")
+    if progress.stage != "checking":
+        parts.append(f"{progress.crops_per_second:,.0f} crops/s")
     if progress.seconds_left:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)

@@ -175,7 +175,7 @@ class CocoCrops:
         return digests
 
     def _digest_of_sizes(self, files: Iterator[Path]) -> str:
-        """SHA-256 of names and sizes. The contents would take as long to read as the build itself."""
+        """SHA-256 of names and sizes. The contents are read by the shards, on all workers."""
         digest = hashlib.sha256()
         for file in files:
             try:
@@ -228,6 +228,25 @@ class CocoShard:
                     raise
                 left_out[_BAD_IMAGE] += 1
         return crops, dict(sorted(left_out.items()))
+
+    def inputs(self) -> str:
+        """The SHA-256 over those of the images and PNGs, in order."""
+        digest = hashlib.sha256()
+        for image in self.images:
+            for file in self._files_of(image):
+                try:
+                    content = file_digest(file)
+                except DataError:  # named or counted when it is cut
+                    content = "cannot be read"
+                digest.update(f"{content}\n".encode())
+        return digest.hexdigest()
+
+    def _files_of(self, image: CocoImage) -> list[Path]:
+        files = [self.work.images / image.file_name]
+        if self.work.panoptic is not None:
+            names = (annotation.get("file_name") for annotation in image.annotations)
+            files += [self.work.panoptic / name for name in names if isinstance(name, str)]
+        return files
 
     def _crops_of(self, image: CocoImage, left_out: Counter[str]) -> list[BankCrop]:
         """The crops of one image; counted is only what was left out of an image that can be read."""

@@ -217,6 +217,10 @@ class SampleShard:
                     crops.append(crop)
         return crops, dict(sorted(left_out.items()))
 
+    def inputs(self) -> str:
+        """Nothing: the source says it all with the digest of its samples."""
+        return ""
+
 
 def _arrays(sample: DenseSample) -> tuple[Scene, np.ndarray, list[int]]:
     """The sample up to its padding, its masks ``[N, H, W]`` and the rows' ids."""

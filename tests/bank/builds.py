@@ -36,12 +36,18 @@ class DrawnShard:
         seconds: how long it takes.
         trouble: ``raise``, ``unportable``, ``die``, ``die once`` or ``interrupt``; ``""``: none.
         notes: a folder in which a file is made for every time that it is worked on.
+        told: is told as the digest of what it reads, if it is the first shard.
     """
 
     number: int
     seconds: float = 0.0
     trouble: str = ""
     notes: Path | None = None
+    told: str = ""
+
+    def inputs(self) -> str:
+        """Those of the first shard."""
+        return self.told if self.number == 0 else ""
 
     def crops(self) -> tuple[Sequence[BankCrop], dict[str, int]]:
         """The crops."""
@@ -72,6 +78,7 @@ class DrawnSource:
     troubled: tuple[int, ...] = ()
     notes: Path | None = None
     name: str = "drawn"
+    told: str = ""
 
     def head(self) -> BankHead:
         """That of the drawn crops."""
@@ -80,7 +87,7 @@ class DrawnSource:
     def shards(self) -> list[DrawnShard]:
         """The shards."""
         return [
-            DrawnShard(n, self.seconds, self.trouble if n in self.troubled else "", self.notes)
+            DrawnShard(n, self.seconds, self.trouble if n in self.troubled else "", self.notes, self.told)
             for n in range(self.count)
         ]
 

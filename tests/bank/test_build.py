@@ -88,7 +88,13 @@ def test_an_interrupted_build_goes_on_where_it_was(tmp_path: Path) -> None:
     said: list[BuildProgress] = []
     build_bank(source.healthy(), path, progress=said.append)
     assert source.worked_on() == {0: 1, 1: 1, 2: 1, 3: 2, 4: 1, 5: 1}
-    # What had been done is said before anything else, and is no part of the rate.
+    assert [(p.stage, p.shards_done, p.shards_total) for p in said[:3]] == [
+        ("checking", 1, 3),
+        ("checking", 2, 3),
+        ("checking", 3, 3),
+    ]
+    del said[:3]
+    # What had been done is said before it goes on, and is no part of the rate.
     assert (said[0].shards_done, said[0].crops, said[0].crops_per_second, said[0].seconds_left) == (
         3,
         11,
@@ -102,7 +108,9 @@ def test_an_interrupted_build_goes_on_where_it_was(tmp_path: Path) -> None:
     assert files_of(path) == files_of(tmp_path / "at once")
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "title", "flipped", "longer", "empty", "other"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "truncated", "title", "flipped", "longer", "empty", "other", "swapped"]
+)
 def test_a_staged_shard_that_is_not_whole_is_done_again(tmp_path: Path, damage: str) -> None:
     (tmp_path / "notes").mkdir()
     path = tmp_path / "bank"
@@ -122,6 +130,7 @@ def test_a_staged_shard_that_is_not_whole_is_done_again(tmp_path: Path, damage: 
             "longer": content + b"\0",
             "empty": b"",
             "other": b"\xff\n\x00",
+            "swapped": file.with_name("shard-000001.crops").read_bytes(),
         }[damage]
     )
     assert file.read_bytes() != content

@@ -138,7 +138,7 @@ def test_an_interrupted_build_says_so_and_goes_on(
     seen: list[BuildProgress] = []
     monkeypatch.setattr(PlainProgress, "__call__", lambda self, progress: seen.append(progress))
     assert main(BUILD) == 0
-    assert [(p.stage, p.shards_done) for p in seen[:1]] == [("cutting", 1)]
+    assert [(p.stage, p.shards_done) for p in seen[:2]] == [("checking", 1), ("cutting", 1)]
     assert seen[0].crops_per_second == 0  # nothing is cut a second time
     elsewhere = [*BUILD[:4], "other", *BUILD[5:]]
     assert main(elsewhere) == 0
@@ -233,6 +233,19 @@ def test_progress_on_a_terminal_is_a_bar_with_rate_and_remaining_time() -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     assert re.search(r"cutting .*20 of 2,000 shards, 2,000 crops, 1,234 crops/s, 1:15 min left", plain)
     assert re.search(r"writing .*140 of 2,000 crops, 1,234 crops/s, 0\.5 s left", plain)
+
+
+def test_checking_is_the_first_bar_where_there_is_some() -> None:
+    stream = _Terminal()
+    progress = RichProgress(stream)
+    progress(_progress("checking", 20, 75.0))
+    progress(_progress("cutting", 20, None))
+    progress.stop()
+    *_, one, two = [
+        line for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines() if line
+    ]
+    assert re.fullmatch(r"checking .*20 of 2,000 shards, 1:15 min left *", one)
+    assert re.fullmatch(r"cutting .*20 of 2,000 shards, 2,000 crops, 1,234 crops/s *", two)
 
 
 def test_progress_elsewhere_is_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
