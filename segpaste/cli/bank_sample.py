@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from segpaste.cli.app import PASSED, UsageError
 from segpaste.cli.bank_classes import ClassRow, class_rows, opened, print_rows, sampler_of
 from segpaste.cli.bank_show import write_sheet
-from segpaste.cli.checks import at_least_one, file_to_write
+from segpaste.cli.checks import at_least_one, picture_to_write
 from segpaste.cli.words import percent, plural
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def sample_crops(request: SampleRequest) -> int:
     if not 1 <= request.count <= _MOST_DRAWS:
         raise UsageError(f"--count: got {request.count}, expected 1 to {_MOST_DRAWS:,}")
     if request.out is not None:
-        file_to_write("--out", request.out)
+        picture_to_write("--out", request.out)
     bank = opened(request.bank)
     if len(bank) == 0:
         raise UsageError(f"BANK: {request.bank} has no crops to draw")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from segpaste.cli.app import PASSED, UsageError
 from segpaste.cli.bank_classes import class_ids, name_of, opened
-from segpaste.cli.checks import at_least_one, file_to_write
+from segpaste.cli.checks import at_least_one, picture_to_write
 
 if TYPE_CHECKING:
     from segpaste.bank.meta import BankHead
@@ -47,7 +47,7 @@ def show_crops(request: ShowRequest) -> int:
         raise UsageError(f"--count: got {request.count}, expected 1 to {_MOST_TILES}")
     if not 0 <= request.seed < 2**63:
         raise UsageError(f"--seed: got {request.seed}, expected 0 or more and less than 2**63")
-    file_to_write("--out", request.out)
+    picture_to_write("--out", request.out)
     bank = opened(request.bank)
     if request.depth and not (bank.head.has_depth or bank.head.has_normals):
         raise UsageError(f"--depth: got it for {request.bank}, whose crops carry neither depth nor normals")
@@ -85,7 +85,7 @@ def write_sheet(
     from segpaste.testing.files import write_whole
     from segpaste.viz import draw_contact_sheet, png_bytes
 
-    file_to_write("--out", out)
+    picture_to_write("--out", out)
     try:
         tiles = [_tile(bank.head, n, bank[n], depth=depth) for n in chosen]
     except BankError as error:

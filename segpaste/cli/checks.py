@@ -27,3 +27,24 @@ def file_to_write(option: str, path: Path) -> None:
         raise UsageError(f"{option}: {path} is a folder, expected a file")
     if not path.parent.is_dir():
         raise UsageError(f"{option}: no such folder {path.parent}")
+
+
+def picture_to_write(option: str, path: Path) -> None:
+    """Refuse a path where no PNG file can be written, or where one has no business: inside of a bank.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    from segpaste.bank.errors import BankError
+    from segpaste.bank.stored_bank import read_meta
+
+    file_to_write(option, path)
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{option}: got {path}, expected a name that ends in .png")
+    folder = path.parent.resolve()
+    for parent in (folder, *folder.parents):
+        try:
+            read_meta(parent)
+        except BankError:
+            continue
+        raise UsageError(f"{option}: {path} is inside of a bank, expected another place")
