@@ -21,6 +21,9 @@ _MASK32 = 0xFFFFFFFF
 _ROUND_UP, _DRAW, _PIVOT, _SWAP = range(4)
 """Last counter word of a block: what it is used for."""
 
+_MOST_CLASSES = 1 << 24
+"""Repeat factors are a table over class ids: 128 MiB of them."""
+
 _TURNS = 48
 _WEIGHT_BITS = 20
 _CHUNK = 1024
@@ -62,7 +65,8 @@ class BankSampler(Sampler[int]):
             without crops.
 
     Args:
-        bank_or_class_ids: a bank, or the class of each of its crops, ``[N]`` integers.
+        bank_or_class_ids: a bank, or the class of each of its crops, ``[N]`` integers, 0 or more
+            and less than 2**24.
         threshold: share below which a class is repeated, above 0 and at most 1.
         num_samples: draws of an epoch, all ranks together; ``None`` repeats crops instead.
         seed: 0 <= seed < 2**64, the same on all ranks.
@@ -357,9 +361,11 @@ def _class_ids(given: Any) -> np.ndarray:
         )
     if not array.size:
         raise ValueError("bank_or_class_ids: got no crop, expected at least one")
-    if int(array.min()) < 0 or int(array.max()) >= 2**31:
+    if int(array.min()) < 0 or int(array.max()) >= _MOST_CLASSES:
         wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
-        raise ValueError(f"bank_or_class_ids: got class {wrong}, expected 0 or more and less than 2**31")
+        raise ValueError(
+            f"bank_or_class_ids: got class {wrong}, expected 0 or more and less than {_MOST_CLASSES}"
+        )
     return array.astype(np.int64, copy=False)
 
 

@@ -94,6 +94,12 @@ def test_class_ids_of_any_kind(given_as: str) -> None:
     assert whole(BankSampler(kinds[given_as], seed=3)) == whole(BankSampler(IDS, seed=3))
 
 
+def test_class_ids_may_be_far_apart() -> None:
+    sampler = BankSampler([2**20 - 1, *[0] * 99], threshold=0.04)
+    assert len(sampler.repeat_factors) == 2**20
+    assert whole(sampler).count(0) == 2
+
+
 def test_a_bank_is_sampled_by_its_class_ids(tmp_path: Path) -> None:
     bank = drawn_bank(tmp_path / "bank", 30)
     assert whole(BankSampler(bank, threshold=0.5)) == whole(BankSampler(bank.crop_class_ids, threshold=0.5))
@@ -358,7 +364,8 @@ def test_arguments_out_of_range_are_named(arguments: Any, error: type[Exception]
         ([], ValueError, "bank_or_class_ids: got no crop, expected at least one"),
         (torch.empty(0, dtype=torch.int64), ValueError, "bank_or_class_ids: got no crop"),
         ([0, -1], ValueError, "bank_or_class_ids: got class -1, expected 0 or more and less than"),
-        ([0, 2**40], ValueError, f"bank_or_class_ids: got class {2**40}, expected 0 or more and less than"),
+        ([0, 2**24], ValueError, "bank_or_class_ids: got class 16777216, expected 0 or more and less than"),
+        ([2**40], ValueError, f"bank_or_class_ids: got class {2**40}, expected 0 or more and less than"),
         (torch.zeros(2), TypeError, r"bank_or_class_ids: got Tensor of float32 \[2\], expected a bank or"),
         (np.zeros((2, 2), int), TypeError, r"bank_or_class_ids: got ndarray of int64 \[2, 2\], expected"),
         ("ids", TypeError, r"bank_or_class_ids: got str of .*, expected a bank or its class ids, \[N\]"),
