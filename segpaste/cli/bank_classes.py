@@ -64,7 +64,7 @@ def class_ids(head: BankHead, counts: Sequence[int], option: str, wanted: Sequen
     present = [c for c in range(len(counts)) if counts[c]]
     found: list[int] = []
     for text in wanted:
-        ids = [int(text)] if text.isdecimal() and len(text) <= 18 else []
+        ids = [int(text)] if text.isascii() and text.isdecimal() and len(text) <= 18 else []
         ids = [c for c in ids if c < len(counts)] or [c for c, n in head.class_names.items() if n == text]
         if not ids:
             names = [head.class_names[c] for c in present if c in head.class_names]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from segpaste.cli.app import PASSED, UsageError
 from segpaste.cli.bank_classes import ClassRow, class_rows, opened, print_rows, sampler_of
 from segpaste.cli.bank_show import write_sheet
-from segpaste.cli.checks import at_least_one, picture_to_write
+from segpaste.cli.checks import at_least_one, picture_to_write, whole_seed
 from segpaste.cli.words import percent, plural
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def sample_crops(request: SampleRequest) -> int:
     at_least_one("--top", request.top)
     at_least_one("--rare", request.rare)
     at_least_one("--columns", request.columns)
+    whole_seed("--seed", request.seed)
     if not 1 <= request.count <= _MOST_DRAWS:
         raise UsageError(f"--count: got {request.count}, expected 1 to {_MOST_DRAWS:,}")
     if request.out is not None:

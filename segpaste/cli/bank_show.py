@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from segpaste.cli.app import PASSED, UsageError
 from segpaste.cli.bank_classes import class_ids, name_of, opened
-from segpaste.cli.checks import at_least_one, picture_to_write
+from segpaste.cli.checks import at_least_one, picture_to_write, whole_seed
 
 if TYPE_CHECKING:
     from segpaste.bank.meta import BankHead
@@ -45,8 +45,7 @@ def show_crops(request: ShowRequest) -> int:
     at_least_one("--columns", request.columns)
     if not 1 <= request.count <= _MOST_TILES:
         raise UsageError(f"--count: got {request.count}, expected 1 to {_MOST_TILES}")
-    if not 0 <= request.seed < 2**63:
-        raise UsageError(f"--seed: got {request.seed}, expected 0 or more and less than 2**63")
+    whole_seed("--seed", request.seed)
     picture_to_write("--out", request.out)
     bank = opened(request.bank)
     if request.depth and not (bank.head.has_depth or bank.head.has_normals):
@@ -123,7 +122,7 @@ def _chosen(bank: StoredBank, request: ShowRequest) -> list[int]:
 def _parsed(text: str, length: int) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
-        if not part.isdecimal() or len(part) > 18 or int(part) >= length:
+        if not (part.isascii() and part.isdecimal()) or len(part) > 18 or int(part) >= length:
             raise UsageError(
                 f"--indices: got {part!r}, expected numbers of crops, 0 to {length - 1}, and commas"
             )

@@ -17,6 +17,16 @@ def at_least_one(option: str, value: int | None) -> None:
         raise UsageError(f"{option}: got {value}, expected 1 or more")
 
 
+def whole_seed(option: str, value: int) -> None:
+    """Refuse a seed that is none of 64 bits.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if not 0 <= value < 2**64:
+        raise UsageError(f"{option}: got {value}, expected 0 or more and less than 2**64")
+
+
 def file_to_write(option: str, path: Path) -> None:
     """Refuse a path where no file can be written.
 

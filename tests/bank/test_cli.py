@@ -166,12 +166,14 @@ def test_bad_entries_stop_a_build_or_are_listed(coco: Path, capsys: pytest.Captu
             {"--crop-size": "wide"},
             "--crop-size: got 'wide', expected a number such as 128, or height x width",
         ),
-        ({"--crop-size": "0"}, "--crop-size: got (0, 0), expected (h, w), each 1 to 65536"),
+        ({"--crop-size": "0"}, "--crop-size: got '0', expected (h, w), each 1 to 65536"),
+        ({"--crop-size": "8x0"}, "--crop-size: got '8x0', expected (h, w), each 1 to 65536"),
+        ({"--crop-size": "40000"}, "--crop-size: got '40000', expected (h, w) of at most 67108864 pixels"),
         ({"--min-area": "-1"}, "--min-area: got -1, expected an integer of 0 or more"),
         ({"--min-area": "few"}, "Invalid value for '--min-area'"),
-        ({"--oversize": "cut"}, "--oversize: got 'cut', expected one of ['shrink', 'skip']"),
-        ({"--backend": "zarr"}, "--backend: got 'zarr', expected one of ['memmap', 'lmdb', 'webdataset']"),
-        ({"--engine": "dask"}, "--engine: got 'dask', expected one of ['local', 'ray']"),
+        ({"--oversize": "cut"}, "--oversize: got 'cut', expected one of shrink, skip"),
+        ({"--backend": "zarr"}, "--backend: got 'zarr', expected one of memmap, lmdb, webdataset"),
+        ({"--engine": "dask"}, "--engine: got 'dask', expected one of local, ray"),
         ({"--workers": "0"}, "--workers: got 0, expected an integer of 1 or more"),
         ({"--ray-address": "auto"}, "--ray-address: got 'auto' with engine 'local', expected engine 'ray'"),
         ({"--panoptic": "nowhere"}, "--panoptic: got nowhere, expected a folder"),
@@ -180,6 +182,7 @@ def test_bad_entries_stop_a_build_or_are_listed(coco: Path, capsys: pytest.Captu
         ({"json": "images/1.png"}, "images/1.png: not readable as JSON"),
         ({"images": "instances.json"}, "IMAGES: got instances.json, expected a folder"),
         ({"out": "nowhere/cups"}, "nowhere is no folder, expected one that exists"),
+        ({"out": "."}, "OUT: got '.', expected the name of a new folder"),
         ({"out": "images"}, "images: exists and is no bank of this build"),
     ],
 )
@@ -193,6 +196,31 @@ def test_wrong_builds_are_one_line(
         ["bank", "build", places["json"], places["images"], places["out"], *arguments], message, capsys
     )
     assert not (coco / "cups").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"--crop-size": "0"},
+        {"--min-area": "-1"},
+        {"--oversize": "cut"},
+        {"--backend": "zip"},
+        {"--engine": "dask"},
+        {"--workers": "0"},
+        {"out": "dangling"},
+    ],
+)
+def test_wrong_options_are_refused_before_the_json_is_read(
+    option: dict[str, str], coco: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (coco / "instances.json").write_text("{")
+    (coco / "dangling").symlink_to("nowhere")
+    options = {"--crop-size": "8", **{k: v for k, v in option.items() if k != "out"}}
+    arguments = [part for each in options.items() for part in each]
+    assert main(["bank", "build", "instances.json", "images", option.get("out", "cups"), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "got" in line
+    assert "JSON" not in line
 
 
 def _assert_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -469,6 +497,7 @@ def test_show_draws_by_seed_and_class(banks: Path, tmp_path: Path, sheets: list)
     assert len(set(few)) == 5
     assert few == shown("--count", "5", "--seed", "3")
     assert few != shown("--count", "5", "--seed", "4")
+    assert few != shown("--count", "5", "--seed", str(2**64 - 1))
     of_three = [n for n in range(40) if ids[n] == 3]
     assert shown("--class", "class-3") == of_three
     assert shown("--class", "3") == of_three
@@ -490,7 +519,11 @@ def test_show_draws_by_seed_and_class(banks: Path, tmp_path: Path, sheets: list)
         (["show", "plain", "--class", "2"], "--class: got '2', a class of which this bank has no crop"),
         (["show", "plain", "--count", "0"], "--count: got 0, expected 1 to 2000"),
         (["show", "plain", "--columns", "0"], "--columns: got 0, expected 1 or more"),
-        (["show", "plain", "--seed", "-1"], "--seed: got -1, expected 0 or more and less than 2**63"),
+        (["show", "plain", "--indices", "٣"], "--indices: got '٣', expected numbers of crops, 0 to 39"),
+        (["show", "plain", "--class", "٣"], "--class: got '٣', expected the name or id of one of the 3"),
+        (["show", "plain", "--seed", "-1"], "--seed: got -1, expected 0 or more and less than 2**64"),
+        (["show", "plain", "--seed", str(2**64)], f"--seed: got {2**64}, expected 0 or more and less than"),
+        (["sample", "plain", "--seed", str(2**64)], f"--seed: got {2**64}, expected 0 or more and less than"),
         (["show", "plain", "--depth"], "whose crops carry neither depth nor normals"),
         (["show", "plain", "--out", "nowhere/a.png"], "--out: no such folder nowhere"),
         (["show", "plain", "--out", "plain"], "--out: plain is a folder, expected a file"),
