@@ -64,15 +64,34 @@ def run_build(request: BuildRequest) -> int:
 
 
 def run_convert(source: Path, out: Path, backend: str) -> int:
-    """Write a bank into another backend, and say what it holds.
+    """Write a bank into another backend, show how far it is, and say what it holds.
 
     Raises:
         UsageError: in one line, on a bank that cannot be read or written.
     """
     from segpaste.bank import convert_bank
+    from segpaste.bank.build import BuildProgress
 
-    with _one_line_errors():
-        meta = convert_bank(source, out, backend)  # pyright: ignore[reportArgumentType]
+    began = time.monotonic()
+
+    def tell(written: int, crops: int) -> None:
+        seconds = time.monotonic() - began
+        show(
+            BuildProgress(
+                stage="writing",
+                shards_done=0,
+                shards_total=0,
+                crops=crops,
+                written=written,
+                left_out={},
+                seconds=seconds,
+                crops_per_second=written / max(seconds, 1e-9),
+                seconds_left=seconds * (crops - written) / written,
+            )
+        )
+
+    with progress_on(sys.stderr) as show, _one_line_errors():
+        meta = convert_bank(source, out, backend, progress=tell)  # pyright: ignore[reportArgumentType]
     _print_summary(meta, out, {})
     return PASSED
 

@@ -422,8 +422,10 @@ def test_a_bank_is_converted_and_back(
 ) -> None:
     there, back = tmp_path / backend, tmp_path / "back"
     assert main(["bank", "convert", str(banks / "rich"), str(there), "--backend", backend]) == 0
-    out = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    out = captured.out.splitlines()
     bank = open_bank(there)
+    assert re.fullmatch(r"writing: 6 of 6 crops, [\d,]+ crops/s\n", captured.err)
     assert bank.version.split("@") == [backend, open_bank(banks / "rich").version.split("@")[1]]
     assert out[:3] == [
         f"bank      {there}",
