@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,7 +20,8 @@ from segpaste.bank.layout import INDEX_DTYPE, Chunk, record_dtype
 from segpaste.bank.meta import LAYOUT_VERSION, BackendName, BankHead, BankMeta
 from segpaste.bank.open import open_bank
 from segpaste.bank.source import CropShard, CropSource
-from segpaste.bank.staging import Made, Staging, contents_of
+from segpaste.bank.staging import Made, Staging, contents_of, difference
+from segpaste.bank.verify import verify_bank
 from segpaste.bank.write import write_bank
 from segpaste.version import VERSION
 
@@ -81,7 +83,7 @@ def build_bank(
     shards are kept in ``.{name}.building`` beside the bank, and a build that was interrupted,
     however it ended, goes on from there; a shard of which a file has changed meanwhile, by any
     byte, is cut again. The bank itself appears at once and whole. A bank that this very build has
-    made before is left as it is; to know that, the source's files are all read.
+    made before is left as it is; to know that, the source's files and the bank are read and checked.
 
     Args:
         source: the crops, such as :class:`segpaste.integrations.CocoCrops`.
@@ -97,13 +99,13 @@ def build_bank(
 
     Raises:
         ValueError: on an argument of another value than above.
-        BankError: if ``path`` is another bank or another file, an interrupted build of
+        BankError: if ``path`` is another bank, a damaged one or another file, an interrupted build of
             another job or a running build is found beside it, space or an engine is missing,
             or a worker dies again and again over one shard.
         Exception: what the source raised, such as :class:`segpaste.integrations.DataError`.
     """
     path = Path(path)
-    _check_arguments(path, backend, engine, workers, ray_address)
+    check_arguments(path, backend, engine, workers, ray_address)
     head, shards = source.head(), source.shards()
     built_from = json.loads(json.dumps(source.built_from()))
     for module in _ENGINES[backend]:  # one that is missing is named now, not after hours of work
@@ -142,6 +144,31 @@ def build_bank(
         )
         staging.remove()
     return meta
+
+
+def check_arguments(
+    path: Path, backend: BackendName, engine: EngineName, workers: int, ray_address: str | None
+) -> None:
+    """Refuse what :func:`build_bank` cannot work with, before its source is made.
+
+    Raises:
+        ValueError: naming the argument.
+        BankError: if ``path`` cannot become a bank.
+    """
+    if backend not in get_args(BackendName):
+        raise ValueError(f"backend: got {backend!r}, expected one of {', '.join(get_args(BackendName))}")
+    if engine not in get_args(EngineName):
+        raise ValueError(f"engine: got {engine!r}, expected one of {', '.join(get_args(EngineName))}")
+    if type(workers) is not int or workers < 1:
+        raise ValueError(f"workers: got {workers!r}, expected an integer of 1 or more")
+    if ray_address is not None and engine != "ray":
+        raise ValueError(f"ray_address: got {ray_address!r} with engine {engine!r}, expected engine 'ray'")
+    if not path.name:
+        raise ValueError(f"path: got {str(path)!r}, expected the name of a new folder")
+    if not path.parent.is_dir():
+        raise BankError(f"{path}: {path.parent} is no folder, expected one that exists")
+    if path.is_symlink() and not path.exists():
+        raise BankError(f"{path}: got a link to {os.readlink(path)}, where nothing is, expected a new name")
 
 
 def _run(
@@ -272,10 +299,12 @@ def _finished(
     except BankError as error:
         raise BankError(f"{path}: exists and is no bank of this build: {error}") from error
     there = {key: value for key, value in meta.built_from.items() if key not in ("contents", "left_out")}
-    if not (meta.head == head and there == built_from and meta.format == backend):
+    found = {"backend": meta.format, "head": meta.head.model_dump(mode="json"), "built_from": there}
+    expected = {"backend": backend, "head": head.model_dump(mode="json"), "built_from": built_from}
+    if found != expected:
         raise BankError(
-            f"{path}: exists, got a {meta.format} bank that was built from something else, "
-            "expected a new folder, or one that the same build has made"
+            f"{path}: exists, got a bank of another build ({difference(found, expected)}), "
+            "expected a new folder, or a bank that the same build has made"
         )
     checked = _Checking(Staging(path, head, len(shards)), progress)
     inputs: list[str] = []
@@ -287,24 +316,11 @@ def _finished(
             f"{path}: exists, got a bank that was built from files of other contents (one has changed "
             "since), expected a new folder"
         )
+    problems = verify_bank(path).problems
+    if problems:
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        raise BankError(f"{path}: exists, got a bank of this build that is damaged: {problems[0]}{more}")
     return meta
-
-
-def _check_arguments(
-    path: Path, backend: BackendName, engine: EngineName, workers: int, ray_address: str | None
-) -> None:
-    if backend not in get_args(BackendName):
-        raise ValueError(f"backend: got {backend!r}, expected one of {list(get_args(BackendName))}")
-    if engine not in get_args(EngineName):
-        raise ValueError(f"engine: got {engine!r}, expected one of {list(get_args(EngineName))}")
-    if type(workers) is not int or workers < 1:
-        raise ValueError(f"workers: got {workers!r}, expected an integer of 1 or more")
-    if ray_address is not None and engine != "ray":
-        raise ValueError(f"ray_address: got {ray_address!r} with engine {engine!r}, expected engine 'ray'")
-    if not path.name:
-        raise ValueError(f"path: got {str(path)!r}, expected the name of a new folder")
-    if not path.parent.is_dir():
-        raise BankError(f"{path}: {path.parent} is no folder, expected one that exists")
 
 
 def _check_space(path: Path, staging: Staging, head: BankHead, most: int, backend: BackendName) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segpaste.bank.meta import MAX_PIXELS
 from segpaste.bank.protocol import BankCrop, CropProvenance
 from segpaste.types import CameraIntrinsics
 
@@ -29,10 +30,23 @@ def check_cropping(crop_size: tuple[int, int], min_area: int, oversize: Oversize
     sides = tuple(crop_size) if isinstance(crop_size, tuple | list) else ()
     if len(sides) != 2 or not all(type(side) is int and 1 <= side <= 65536 for side in sides):
         raise ValueError(f"crop_size: got {crop_size!r}, expected (h, w), each 1 to 65536")
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise ValueError(f"crop_size: got {crop_size!r}, expected (h, w) of at most {MAX_PIXELS} pixels")
     if type(min_area) is not int or min_area < 0:
         raise ValueError(f"min_area: got {min_area!r}, expected an integer of 0 or more")
     if oversize not in get_args(Oversize):
-        raise ValueError(f"oversize: got {oversize!r}, expected one of {list(get_args(Oversize))}")
+        raise ValueError(f"oversize: got {oversize!r}, expected one of {', '.join(get_args(Oversize))}")
+
+
+def check_names(dataset: str | None, model: str | None) -> None:
+    """Refuse what a provenance cannot say.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for argument, value in (("dataset", dataset), ("model", model)):
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{argument}: got {value!r}, expected a string or None")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,10 @@ from segpaste.types.frozen_mapping import FrozenMapping
 BackendName = Literal["memmap", "lmdb", "webdataset"]
 LAYOUT_VERSION = 1
 META_FILE = "meta.json"
+MAX_CLASSES = 1 << 24
+"""Class ids are less; frequencies and tables have a place for each."""
+MAX_PIXELS = 1 << 26
+"""Pixels of a crop, at most: its record, with all it may carry, stays below NumPy's limit of 2 GiB."""
 
 _Side = Annotated[int, Field(ge=1, le=65536)]
 _Table = Annotated[
@@ -29,8 +33,8 @@ class BankHead(_Frozen):
     """What is common to all crops of a bank, whatever it is stored in.
 
     Attributes:
-        crop_size: ``(h, w)``.
-        num_classes: one more than the largest class id.
+        crop_size: ``(h, w)``, of at most :data:`MAX_PIXELS` pixels.
+        num_classes: one more than the largest class id; at most :data:`MAX_CLASSES`.
         class_names: class id -> name, of the classes that have one.
         has_depth, has_normals, has_intrinsics: whether a crop may carry them.
         metric_depth: whether all depth is in metres.
@@ -40,13 +44,13 @@ class BankHead(_Frozen):
     """
 
     crop_size: tuple[_Side, _Side]
-    num_classes: Annotated[int, Field(ge=1)]
+    num_classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
     class_names: _Table = Field(default_factory=FrozenMapping[int, str])
     has_depth: bool = False
     has_normals: bool = False
     has_intrinsics: bool = False
     metric_depth: bool = False
-    embedding_dim: Annotated[int, Field(ge=1)] | None = None
+    embedding_dim: Annotated[int, Field(ge=1, le=65536)] | None = None
     datasets: tuple[str, ...] = ("",)
     models: tuple[str, ...] = ()
 
@@ -55,6 +59,10 @@ class BankHead(_Frozen):
         beyond = sorted(c for c in self.class_names if c >= self.num_classes)
         if beyond:
             raise ValueError(f"class_names: got class {beyond[0]}, expected less than {self.num_classes}")
+        if self.crop_size[0] * self.crop_size[1] > MAX_PIXELS:
+            raise ValueError(
+                f"crop_size: got {self.crop_size}, expected (h, w) of at most {MAX_PIXELS} pixels"
+            )
         if self.metric_depth and not (self.has_depth and self.has_intrinsics):
             raise ValueError("metric_depth: got True, expected depth and intrinsics beside it")
         return self

@@ -142,7 +142,7 @@ class Staging:
         if found != json.loads(json.dumps(job)):
             raise BankError(
                 f"{self._path}: {self.folder} holds an interrupted build of another job "
-                f"({_difference(found, json.loads(json.dumps(job)))}): "
+                f"({difference(found, json.loads(json.dumps(job)))}): "
                 "fresh=True (--fresh) starts anew, or delete that folder"
             )
         numbers = [number for number in range(self._shards) if self._file(number).exists()]
@@ -222,7 +222,9 @@ class Staging:
 
     def _clear(self) -> None:
         for file in self.folder.iterdir():
-            if file.name != _LOCK_FILE:
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file)
+            elif file.name != _LOCK_FILE:
                 file.unlink()
 
     def _sound_title(self, number: int) -> dict[str, Any] | None:
@@ -243,6 +245,15 @@ class Staging:
         return title if (crc32, size) == (title["crc32"], title["size"]) else None
 
 
+def difference(found: Any, expected: Any, at: str = "") -> str:
+    """The first place where two JSON values differ, in words."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted(set(found) | set(expected)):
+            if found.get(key) != expected.get(key):
+                return difference(found.get(key), expected.get(key), f"{at}.{key}" if at else key)
+    return f"{at or _JOB_FILE}: it has {found!r:.80}, this build {expected!r:.80}"
+
+
 def contents_of(inputs: Sequence[str]) -> dict[str, str]:
     """What a bank says of its shards' digests, in order: one over all, or nothing where there are none."""
     if not any(inputs):
@@ -261,12 +272,3 @@ def _write(path: Path, *parts: bytes) -> None:
         os.replace(beside, path)
     except OSError as error:
         raise BankError(f"{path}: cannot be written: {error}") from error
-
-
-def _difference(found: Any, expected: Any, at: str = "") -> str:
-    """The first place where two JSON values differ, in words."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for key in sorted(set(found) | set(expected)):
-            if found.get(key) != expected.get(key):
-                return _difference(found.get(key), expected.get(key), f"{at}.{key}" if at else key)
-    return f"{at or _JOB_FILE}: it has {found!r:.80}, this build {expected!r:.80}"

@@ -57,6 +57,7 @@ def run_build(request: BuildRequest) -> int:
     _check_there(request)
     try:
         with _one_line_errors():
+            _check_options(request, crop_size)
             return _build(request, crop_size)
     except KeyboardInterrupt:
         print("segpaste: interrupted; the same command goes on where it stopped", file=sys.stderr)
@@ -102,12 +103,20 @@ def parsed_size(text: str) -> tuple[int, int]:
     Raises:
         UsageError: on anything else.
     """
+    from segpaste.bank.cropping import check_cropping
+
     found = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text)
     if found is None:
         raise UsageError(
             f"--crop-size: got {text!r}, expected a number such as 128, or height x width such as 96x128"
         )
-    return int(found[1]), int(found[2] or found[1])
+    size = int(found[1]), int(found[2] or found[1])
+    try:
+        check_cropping(size, 0, "shrink")
+    except ValueError as error:
+        _, _, expected = str(error).rpartition(", expected ")
+        raise UsageError(f"--crop-size: got {text!r}, expected {expected}") from None
+    return size
 
 
 def _build(request: BuildRequest, crop_size: tuple[int, int]) -> int:
@@ -257,6 +266,21 @@ def _check_there(request: BuildRequest) -> None:
             raise UsageError(f"{name}: got {folder}, expected a folder")
 
 
+def _check_options(request: BuildRequest, crop_size: tuple[int, int]) -> None:
+    """Refuse wrong options before a JSON is read for minutes."""
+    from segpaste.bank.build import check_arguments
+    from segpaste.bank.cropping import check_cropping
+
+    check_cropping(crop_size, request.min_area, request.oversize)  # pyright: ignore[reportArgumentType]
+    check_arguments(
+        request.out,
+        request.backend,  # pyright: ignore[reportArgumentType]
+        request.engine,  # pyright: ignore[reportArgumentType]
+        request.workers,
+        request.ray_address,
+    )
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     """What the builder refuses as a wrong use of the command.
@@ -271,6 +295,8 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         argument = str(error).partition(": got ")[0]
+        if argument == "path":
+            raise UsageError(f"OUT{str(error).removeprefix(argument)}") from None
         if argument in _OPTIONS:
             rest = str(error).removeprefix(argument)
             raise UsageError(f"--{argument.replace('_', '-')}{rest}") from None

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -14,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from segpaste.bank.cropping import Oversize, Scene, check_cropping, crop_object
-from segpaste.bank.meta import BankHead
+from segpaste.bank.cropping import Oversize, Scene, check_cropping, check_names, crop_object
+from segpaste.bank.meta import MAX_CLASSES, BankHead
 from segpaste.bank.protocol import BankCrop, CropProvenance
 from segpaste.integrations.class_tables import schema_from_categories
 from segpaste.integrations.coco_entries import (
@@ -87,6 +88,7 @@ class CocoCrops:
         check_cropping(crop_size, min_area, oversize)
         if type(images_per_shard) is not int or images_per_shard < 1:
             raise ValueError(f"images_per_shard: got {images_per_shard!r}, expected an integer of 1 or more")
+        check_names(dataset, model)
         path = Path(annotations)
         content = content_of(path)
         if panoptic is None:
@@ -95,6 +97,12 @@ class CocoCrops:
         schema = schema_from_categories(
             categories, _unused_id(categories), path, isthing_required=panoptic is not None
         )
+        largest = max(schema.classes)
+        if largest >= MAX_CLASSES:
+            raise DataError(
+                f"{path}: categories: got id {largest}, expected less than {MAX_CLASSES}: "
+                "a bank has a place for each class id up to the largest"
+            )
         self.skipped: list[str] = []
         self._names = {c["id"]: c["name"] for c in categories or () if isinstance(c.get("name"), str)}
         self._images_per_shard = images_per_shard
@@ -184,7 +192,7 @@ class CocoCrops:
                 if not self._work.skip_bad:
                     raise error
                 size = -1  # counted when its turn comes
-            digest.update(f"{file.name}\0{size}\n".encode(errors="surrogateescape"))
+            digest.update(f"{file.name}\0{size}\n".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
 
@@ -346,9 +354,11 @@ def _score(annotation: dict[str, Any], where: str) -> float | None:
     score = annotation.get("score")
     if score is None:
         return None
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise DataError(f"{where}: got score {score!r:.40}, expected a finite number")
-    return float(score)
+    if type(score) in (int, float):
+        with suppress(OverflowError):  # an integer beyond all floats
+            if math.isfinite(number := float(score)):
+                return number
+    raise DataError(f"{where}: got score {score!r:.40}, expected a finite number")
 
 
 def _check_number(number: int, where: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from segpaste.bank.cropping import Oversize, Scene, check_cropping, crop_object
-from segpaste.bank.meta import BankHead
+from segpaste.bank.cropping import Oversize, Scene, check_cropping, check_names, crop_object
+from segpaste.bank.meta import MAX_CLASSES, BankHead
 from segpaste.bank.protocol import BankCrop, CropProvenance
 from segpaste.integrations.errors import DataError
 from segpaste.types import DenseSample, PanopticSchema
@@ -77,6 +77,7 @@ class SampleCrops:
             raise ValueError(
                 f"samples_per_shard: got {samples_per_shard!r}, expected an integer of 1 or more"
             )
+        check_names(dataset, model)
         self._samples = samples
         self._class_names = dict(class_names or {})
         self._samples_per_shard = samples_per_shard
@@ -87,9 +88,15 @@ class SampleCrops:
     def head(self) -> BankHead:
         """What is common to all crops."""
         seen, work = self._seen, self._work
+        largest = max((seen.largest_class, *self._classes, *self._class_names))
+        if largest >= MAX_CLASSES:
+            raise DataError(
+                f"samples: got class id {largest}, expected less than {MAX_CLASSES}: "
+                "a bank has a place for each class id up to the largest"
+            )
         return BankHead(
             crop_size=work.crop_size,
-            num_classes=max((seen.largest_class, *self._classes, *self._class_names)) + 1,
+            num_classes=largest + 1,
             class_names=self._class_names,
             has_depth=seen.depth,
             has_normals=seen.normals,

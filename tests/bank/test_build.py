@@ -157,6 +157,17 @@ def test_what_another_job_left_is_not_taken_up(tmp_path: Path) -> None:
     assert beside(path) == []
 
 
+def test_what_else_lies_in_its_folder_goes_with_a_fresh_start(tmp_path: Path) -> None:
+    path = tmp_path / "bank"
+    with pytest.raises(ValueError):
+        build_bank(DrawnSource(trouble="raise", troubled=(3,)), path)
+    (tmp_path / "mine").mkdir()
+    (staging_of(path) / "folder" / "deep").mkdir(parents=True)
+    (staging_of(path) / "link").symlink_to(tmp_path / "mine")
+    build_bank(DrawnSource(), path, fresh=True)
+    assert beside(path) == ["mine"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_a_damaged_job_is_not_taken_up(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bank"
@@ -196,8 +207,14 @@ def test_what_else_is_there_is_refused_and_left(tmp_path: Path) -> None:
     build_bank(DrawnSource(), path)
     before = files_of(path)
     for arguments, says in (
-        ((DrawnSource(name="other"), path, "memmap", False), "exists, got a memmap bank that was built from"),
-        ((DrawnSource(), path, "lmdb", False), "exists, got a memmap bank that was built from"),
+        (
+            (DrawnSource(name="other"), path, "memmap", False),
+            r"exists, .*\(built_from\.source: it has 'drawn', this build 'other'\)",
+        ),
+        (
+            (DrawnSource(), path, "lmdb", False),
+            r"exists, .*\(backend: it has 'memmap', this build 'lmdb'\), expected a new folder",
+        ),
         ((DrawnSource(), path, "memmap", True), "exists, expected a new folder for a fresh build"),
     ):
         source, where, backend, fresh = arguments
@@ -213,6 +230,30 @@ def test_what_else_is_there_is_refused_and_left(tmp_path: Path) -> None:
     with pytest.raises(BankError, match="bank: exists and is no bank of this build: .*records.npy"):
         build_bank(DrawnSource(), path)
     assert beside(path) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_damaged_bank_is_not_already_built(tmp_path: Path, backend: Any) -> None:
+    path = tmp_path / "bank"
+    meta = build_bank(DrawnSource(), path, backend=backend)
+    name = max(meta.files, key=lambda name: meta.files[name].size)
+    content = bytearray((path / name).read_bytes())
+    place = content.index(bytes(drawn_crops(4, seed=0)[0].image.flatten().tolist())) + 100
+    content[place] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(BankError, match=rf"bank: exists, .* damaged: .*{name}.* \(and \d more") as caught:
+        build_bank(DrawnSource(), path, backend=backend)
+    assert "\n" not in str(caught.value)
+    content[place] ^= 1
+    (path / name).write_bytes(content)
+    assert build_bank(DrawnSource(), path, backend=backend) == meta
+
+
+def test_a_link_to_nothing_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "bank").symlink_to("elsewhere")
+    with pytest.raises(BankError, match=r"bank: got a link to elsewhere, where nothing is"):
+        build_bank(DrawnSource(trouble="raise", troubled=(0,)), tmp_path / "bank")
+    assert [each.name for each in tmp_path.iterdir()] == ["bank"]
 
 
 def test_one_build_of_a_bank_at_a_time(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segpaste.bank.layout import pack
+from segpaste.bank.layout import pack, record_dtype
 from segpaste.bank.meta import BankHead, BankMeta, ContentDigest, FileEntry
 from tests.bank.drawn_bank import drawn_crops, drawn_head
 
@@ -55,7 +55,9 @@ def test_what_is_no_meta_is_refused(text: str) -> None:
     "values",
     [
         {"crop_size": (0, 4), "num_classes": 1},
+        {"crop_size": (8192, 8193), "num_classes": 1},
         {"crop_size": (4, 4), "num_classes": 0},
+        {"crop_size": (4, 4), "num_classes": 2**24 + 1},
         {"crop_size": (4, 4), "num_classes": 2, "class_names": {2: "beyond"}},
         {"crop_size": (4, 4), "num_classes": 2, "metric_depth": True},
         {"crop_size": (4, 4), "num_classes": 2, "metric_depth": True, "has_depth": True},
@@ -66,6 +68,12 @@ def test_what_is_no_meta_is_refused(text: str) -> None:
 def test_a_head_that_does_not_agree_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         BankHead.model_validate(values)
+
+
+def test_the_largest_record_is_one_for_numpy() -> None:
+    carries = dict.fromkeys(("has_depth", "has_normals", "has_intrinsics"), True)
+    head = BankHead(crop_size=(8192, 8192), num_classes=2**24, embedding_dim=65536, **carries)
+    assert record_dtype(head).itemsize == 21 * 2**26 + 4 * 8 + 2 * 65536
 
 
 def _digest(head: BankHead, crops: list[Any]) -> str:

@@ -203,6 +203,7 @@ def test_panoptic_annotations_ask_for_their_folder(coco: CocoFolder) -> None:
         ({"category_id": 2}, r"image 4: annotation 2: got category_id 2"),
         ({"iscrowd": 2}, r"image 4: annotation 2: got iscrowd 2"),
         ({"score": "high"}, r"image 4: annotation 2: got score 'high'"),
+        ({"score": 10**400}, r"image 4: annotation 2: got score 1000"),
         ({"score": True}, r"image 4: annotation 2: got score True"),
         ({"score": float("nan")}, r"image 4: annotation 2: got score nan"),
         ({"id": 1 << 64}, r"image 4: annotation 18446744073709551616: got an id of more than 64 bits"),
@@ -281,6 +282,9 @@ def test_a_bank_of_a_coco_file_is_built(instances: Instances, tmp_path: Path) ->
     ("options", "says"),
     [
         ({"crop_size": (0, 4)}, "crop_size: got"),
+        ({"crop_size": (40000, 40000)}, r"crop_size: got \(40000, 40000\), expected .* of at most 67108864"),
+        ({"dataset": 5}, "dataset: got 5, expected a string"),
+        ({"model": 5}, "model: got 5, expected a string"),
         ({"min_area": -1}, "min_area: got -1"),
         ({"oversize": "cut"}, "oversize: got 'cut'"),
         ({"images_per_shard": 0}, "images_per_shard: got 0"),
@@ -289,6 +293,27 @@ def test_a_bank_of_a_coco_file_is_built(instances: Instances, tmp_path: Path) ->
 def test_wrong_arguments_are_named(instances: Instances, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=f"^{says}"):
         instances.source(**options)
+
+
+def test_a_file_name_that_no_file_can_have_is_named_or_counted(instances: Instances) -> None:
+    instances.add(1, 4, 1, (0, 0, 2, 2))
+    instances.add(2, 9, 1, (0, 0, 2, 2))
+    instances.content["images"][0]["file_name"] = "\ud800.npy"
+    with pytest.raises(DataError, match=r"ud800\.npy': not readable"):
+        instances.source()
+    source = instances.source(skip_bad=True)
+    crops, left_out = crops_of(source)
+    assert [c.provenance.annotation_id for c in crops] == [1]
+    assert left_out == {"images that cannot be read": 1}
+    assert len(source.shards()[0].inputs()) == 64
+
+
+def test_a_class_id_that_needs_gigabytes_is_refused(instances: Instances) -> None:
+    instances.content["categories"][0]["id"] = 10**9
+    with pytest.raises(DataError, match=r"categories: got id 1000000000, expected less than 16777216"):
+        instances.source()
+    instances.content["categories"][0]["id"] = 2**24 - 1
+    assert instances.source().head().num_classes == 2**24
 
 
 @pytest.mark.parametrize("content", [[], {}, {"categories": []}, {"categories": [{"id": 1}], "images": 3}])
