@@ -39,6 +39,10 @@ class BankSource(nn.Module):
     has no rows to move: there the crops are put at a place of their own, drawn as the
     sampler draws one.
 
+    With metric depth the crops of one target must share their focal lengths, as a sample has
+    one camera. A crop that was made smaller has shorter ones, by a factor of its own: of crops
+    of many cameras, or shrunk by different factors, mostly one is pasted.
+
     What is staged moves with the module and is not saved. Replacing it is no reason to
     compile again.
 
