@@ -43,6 +43,10 @@ class StoredBank(ABC):
     million crops open in a fraction of a second. :func:`~segpaste.bank.verify.verify_bank`
     reads everything.
 
+    A bank is replaced by removing its folder and writing another: then those who have it open go
+    on reading the old one, or are told. Where another bank is copied *into its files*, what is
+    mapped becomes the other one under those who read it, unseen once it is complete.
+
     Pickled by path and version: a copy in another process opens the files itself, and refuses
     a bank that has replaced this one.
 
