@@ -316,10 +316,11 @@ def _finished(
             f"{path}: exists, got a bank that was built from files of other contents (one has changed "
             "since), expected a new folder"
         )
-    problems = verify_bank(path).problems
-    if problems:
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise BankError(f"{path}: exists, got a bank of this build that is damaged: {problems[0]}{more}")
+    report = verify_bank(path)
+    if not report.clean:
+        first, *others = report.problems
+        more = f" (and {len(others)} more)" if others else ""
+        raise BankError(f"{path}: exists, got a bank of this build that is damaged: {first}{more}")
     return meta
 
 

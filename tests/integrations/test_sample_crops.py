@@ -188,3 +188,15 @@ def test_what_is_built_from_says_what_decides_the_crops() -> None:
 def test_wrong_arguments_are_named(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=f"^{says}"):
         SampleCrops([], **options)
+
+
+def test_a_class_id_that_needs_gigabytes_is_refused() -> None:
+    with pytest.raises(DataError, match=r"samples: got class id 16777216, expected less than 16777216"):
+        SampleCrops([sample()], class_names={2**24: "far"}).head()
+    assert SampleCrops([sample()], class_names={2**24 - 1: "far"}).head().num_classes == 2**24
+
+
+@pytest.mark.parametrize("argument", ["dataset", "model"])
+def test_names_are_strings(argument: str) -> None:
+    with pytest.raises(ValueError, match=f"^{argument}: got 5, expected a string"):
+        SampleCrops([sample()], **{argument: 5})  # pyright: ignore[reportArgumentType]
