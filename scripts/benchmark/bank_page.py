@@ -78,8 +78,8 @@ def _plain_lines(entries: Mapping[str, Any], read: Mapping[str, Any]) -> str:
         f"less: a batch holds {staged:,} bytes a crop, as 32-bit integers, and every record is checked "
         f"against its CRC-32 before it gets there. Staging alone, of records that are in memory already: "
         f"{collate:,} crops per second ({entries['collate']['ratio']:.3g} x plain). Handing a "
-        "batch from a worker to the loop costs more here than reading it, tensor by tensor and whatever "
-        "their size: workers pay only beside a loop that has other work to do.\n"
+        "batch from a worker to the loop costs more here than reading it: workers pay only beside a loop "
+        "that has other work to do.\n"
     )
 
 
