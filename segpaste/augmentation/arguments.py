@@ -6,30 +6,11 @@ so that it is traced under ``torch.compile``, too.
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
 
 from segpaste.types import PaddedBatchedDenseSample, PastePlan
-
-
-def whole_number(name: str, value: Any, *, at_least: int | None = None, or_none: bool = False) -> int:
-    """An argument that is to be an integer of any kind, NumPy's too, as a Python ``int``.
-
-    Raises:
-        TypeError: if it is no integer, or a bool.
-        ValueError: if it is below ``at_least``.
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise TypeError(f"{name}: got {type(value).__name__}, expected an int{' or None' if or_none else ''}")
-    if at_least is not None and number < at_least:
-        raise ValueError(f"{name}: got {number}, expected {at_least} or more")
-    return number
 
 
 def check_padded(name: str, value: Any) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from segpaste.augmentation.arguments import whole_number
 from segpaste.augmentation.crop_layout import GAP, CropLayout
 from segpaste.augmentation.sources import BatchedPlacementSampler
 from segpaste.bank.batch import BankBatch
+from segpaste.paste.plan import valid_extent
 from segpaste.paste.rng import philox_words, uniform_below
 from segpaste.paste.spans import mask_spans
 from segpaste.types import PaddedBatchedDenseSample, PastePlan
+from segpaste.types.numbers import whole_number
 from segpaste.types.tensors import plain
 
 MissingGeometry = Literal["error", "invalid"]
@@ -377,17 +378,8 @@ def _drawn_offset(
     low = torch.where(valid[:, :, None], boxes[:, :, :2], far).amin(dim=1).flip(1)
     high = boxes[:, :, 2:].amax(dim=1).flip(1)
     low = torch.minimum(low, high)
-    places = (_valid_extent(target) - (high - low)).clamp(min=0) // alignment + 1
+    places = (valid_extent(target) - (high - low)).clamp(min=0) // alignment + 1
     return uniform_below(words, places) * alignment - low
-
-
-def _valid_extent(target: PaddedBatchedDenseSample) -> torch.Tensor:
-    """The valid rectangle (Hv, Wv) of every sample, ``[B, 2]`` int64."""
-    if target.padding_mask is None:
-        valid = torch.ones_like(plain(target.images)[:, 0], dtype=torch.bool)
-    else:
-        valid = ~plain(target.padding_mask)[:, 0]
-    return torch.stack([valid.any(dim=dim).sum(dim=1) for dim in (2, 1)], dim=1)
 
 
 def _geometry(

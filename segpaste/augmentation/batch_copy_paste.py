@@ -15,7 +15,6 @@ from segpaste.augmentation.arguments import (
     check_int64_row,
     check_padded,
     view_and_plan,
-    whole_number,
 )
 from segpaste.augmentation.bank_source import BankSource
 from segpaste.augmentation.loader import CopyPasteLoader
@@ -44,6 +43,7 @@ from segpaste.types import (
     PastePlan,
     SemanticMap,
 )
+from segpaste.types.numbers import whole_number
 
 _Pasted = tuple[PaddedBatchedDenseSample, BatchAuditPacket | None]
 

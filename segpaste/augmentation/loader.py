@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segpaste.augmentation.arguments import whole_number
 from segpaste.augmentation.bank_source import BankSource
 from segpaste.bank.batch import BankBatch
 from segpaste.bank.sampler import BankSampler
 from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
+from segpaste.types.numbers import whole_number
 
 if TYPE_CHECKING:
     from segpaste.augmentation.batch_copy_paste import BatchCopyPaste

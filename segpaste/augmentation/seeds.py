@@ -11,8 +11,8 @@ import torch
 from torch import distributed
 from torch.utils.data._utils import worker as data_worker
 
-from segpaste.augmentation.arguments import whole_number
 from segpaste.paste.rng import philox_words, to_int64
+from segpaste.types.numbers import whole_number
 
 _MASK32 = 0xFFFFFFFF
 _WORKER = 0xFFFFFFFF

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,14 +13,15 @@ import torch
 from torch import distributed
 from torch.utils.data import Sampler
 
+from segpaste.bank.meta import MAX_CLASSES
 from segpaste.bank.protocol import InstanceBank
 from segpaste.paste.rng import derive_seed, philox_words, to_int64
+from segpaste.types.numbers import whole_number
 
 _MASK32 = 0xFFFFFFFF
 _ROUND_UP, _DRAW, _PIVOT, _SWAP = range(4)
 """Last counter word of a block: what it is used for."""
 
-_MOST_CLASSES = 1 << 24
 """Repeat factors are a table over class ids: 128 MiB of them."""
 
 _TURNS = 48
@@ -94,16 +94,18 @@ class BankSampler(Sampler[int]):
         self._bank_version = getattr(bank_or_class_ids, "version", None)
         self._class_ids = _class_ids(getattr(bank_or_class_ids, "crop_class_ids", bank_or_class_ids))
         self._threshold = _share("threshold", threshold)
-        self._num_samples = None if num_samples is None else _whole("num_samples", num_samples, 1, 2**62)
-        self._seed = _whole("seed", seed, 0, 2**64)
+        self._num_samples = (
+            None if num_samples is None else whole_number("num_samples", num_samples, at_least=1, below=2**62)
+        )
+        self._seed = whole_number("seed", seed, at_least=0, below=2**64)
         if (num_replicas is None) != (rank is None):
             raise ValueError(f"rank: got {rank} with num_replicas {num_replicas}, expected both or neither")
         if num_replicas is None:
             grouped = distributed.is_available() and distributed.is_initialized()
             num_replicas = distributed.get_world_size() if grouped else 1
             rank = distributed.get_rank() if grouped else 0
-        self._num_replicas = _whole("num_replicas", num_replicas, 1, 2**31)
-        self._rank = _whole("rank", rank, 0, self._num_replicas)
+        self._num_replicas = whole_number("num_replicas", num_replicas, at_least=1, below=2**31)
+        self._rank = whole_number("rank", rank, at_least=0, below=self._num_replicas)
         self._drop_last = bool(drop_last)
         factors = _repeat_factors(self._class_ids, self._threshold)
         self.repeat_factors = torch.from_numpy(factors)
@@ -146,7 +148,7 @@ class BankSampler(Sampler[int]):
         Raises:
             ValueError: if it is not within 0 <= epoch < 2**64.
         """
-        epoch = _whole("epoch", epoch, 0, 2**64)
+        epoch = whole_number("epoch", epoch, at_least=0, below=2**64)
         if epoch != self.epoch:
             self._move(epoch, 0)
 
@@ -173,7 +175,9 @@ class BankSampler(Sampler[int]):
         """
         position = self._position
         if consumed is not None:
-            position = min(position, self._began + _whole("consumed", consumed, 0, 2**63))
+            position = min(
+                position, self._began + whole_number("consumed", consumed, at_least=0, below=2**63)
+            )
         return {**self._identity(), "epoch": self.epoch, "round": self.round, "position": position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -190,9 +194,9 @@ class BankSampler(Sampler[int]):
         for name, value in expected.items():
             if state[name] != value:
                 raise ValueError(f"state[{name!r}]: got {state[name]!r}, expected this sampler's, {value!r}")
-        epoch = _whole("state['epoch']", state["epoch"], 0, 2**64)
-        round_ = _whole("state['round']", state["round"], 0, 2**64)
-        position = _whole("state['position']", state["position"], 0, 2**63)
+        epoch = whole_number("state['epoch']", state["epoch"], at_least=0, below=2**64)
+        round_ = whole_number("state['round']", state["round"], at_least=0, below=2**64)
+        position = whole_number("state['position']", state["position"], at_least=0, below=2**63)
         order = self._order_of(epoch, round_)
         longest = -(-order.length // self._num_replicas)
         if position > longest:
@@ -361,10 +365,10 @@ def _class_ids(given: Any) -> np.ndarray:
         )
     if not array.size:
         raise ValueError("bank_or_class_ids: got no crop, expected at least one")
-    if int(array.min()) < 0 or int(array.max()) >= _MOST_CLASSES:
+    if int(array.min()) < 0 or int(array.max()) >= MAX_CLASSES:
         wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
         raise ValueError(
-            f"bank_or_class_ids: got class {wrong}, expected 0 or more and less than {_MOST_CLASSES}"
+            f"bank_or_class_ids: got class {wrong}, expected 0 or more and less than {MAX_CLASSES}"
         )
     return array.astype(np.int64, copy=False)
 
@@ -375,15 +379,3 @@ def _share(name: str, value: Any) -> float:
     if not 0 < value <= 1:
         raise ValueError(f"{name}: got {value}, expected a share of the crops, above 0 and at most 1")
     return float(value)
-
-
-def _whole(name: str, value: Any, at_least: int, below: int) -> int:
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise TypeError(f"{name}: got {type(value).__name__}, expected an int")
-    if not at_least <= number < below:
-        raise ValueError(f"{name}: got {number}, expected {at_least} or more and less than {below}")
-    return number

@@ -22,6 +22,8 @@ _Seed = Annotated[int, typer.Option("--seed", metavar="S", help="Decides which c
 _Columns = Annotated[
     int | None, typer.Option("--columns", metavar="N", help="Crops to a row of the picture.")
 ]
+_Top = Annotated[int | None, typer.Option("--top", metavar="N", help="List the N classes of most crops.")]
+_Rare = Annotated[int | None, typer.Option("--rare", metavar="N", help="List the N classes of fewest crops.")]
 _Backend = Annotated[
     str,
     typer.Option(
@@ -141,12 +143,8 @@ def convert(
 @bank_app.command()
 def info(
     bank: _Bank,
-    top: Annotated[
-        int | None, typer.Option("--top", metavar="N", help="List the N classes of most crops.")
-    ] = None,
-    rare: Annotated[
-        int | None, typer.Option("--rare", metavar="N", help="List the N classes of fewest crops.")
-    ] = None,
+    top: _Top = None,
+    rare: _Rare = None,
     threshold: Annotated[
         float,
         typer.Option("--threshold", metavar="T", help="Repeat factors as BankSampler has them at T."),
@@ -215,15 +213,12 @@ def sample(
     bank: _Bank,
     count: Annotated[int, typer.Option("--count", metavar="N", help="How many draws.")] = 10_000,
     threshold: Annotated[
-        float, typer.Option("--threshold", metavar="T", help="t of the repeat factors; 0 weighs all alike.")
+        float,
+        typer.Option("--threshold", metavar="T", help="t of the repeat factors, above 0 and at most 1."),
     ] = 1e-3,
     seed: _Seed = 0,
-    top: Annotated[
-        int | None, typer.Option("--top", metavar="N", help="List the N classes of most crops.")
-    ] = None,
-    rare: Annotated[
-        int | None, typer.Option("--rare", metavar="N", help="List the N classes of fewest crops.")
-    ] = None,
+    top: _Top = None,
+    rare: _Rare = None,
     json: _Json = False,
     out: Annotated[
         Path | None,

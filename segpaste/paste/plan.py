@@ -131,7 +131,7 @@ def draw_from_settings(
         eligible = _eligible(source, spans, settings, tables)[source_idx]
         chosen = _chosen_slots(target, eligible, order, count)
         group = _group_box(source, source_idx, spans, chosen, hflip)
-        extent = _valid_extent(target)
+        extent = valid_extent(target)
         step, fits = _fit(group, step, extent, settings.shrink)
         count = torch.where(fits, count, 0)
         low, size = _scaled(group, step)
@@ -217,7 +217,7 @@ def _group_box(
     Last dimension low (inclusive) and high (exclusive); the one before y and x. An
     empty group has low = high = 0.
     """
-    extent = _valid_extent(source)[source_idx]
+    extent = valid_extent(source)[source_idx]
     if spans.shape[1] == 0:
         return torch.zeros((len(extent), 2, 2), dtype=torch.int64, device=extent.device)
     sides = torch.where(chosen[:, :, None], spans[source_idx], 0)
@@ -230,7 +230,7 @@ def _group_box(
     return torch.stack((torch.stack((low[:, 0], left), 1), torch.stack((high[:, 0], right), 1)), dim=2)
 
 
-def _valid_extent(view: PaddedBatchedDenseSample) -> torch.Tensor:
+def valid_extent(view: PaddedBatchedDenseSample) -> torch.Tensor:
     """The valid rectangle (Hv, Wv) of every sample, ``[B, 2]`` int64."""
     height, width = view.canvas_size
     if view.padding_mask is None:

@@ -179,7 +179,7 @@ def group_lands_anywhere_on_the_canvas() -> dict[str, Any]:
     def valid_extent(view: Any) -> torch.Tensor:
         return torch.tensor([view.canvas_size] * view.batch_size)
 
-    return {"_valid_extent": valid_extent}
+    return {"valid_extent": valid_extent}
 
 
 @_fault("4.1: uniform over all positions")

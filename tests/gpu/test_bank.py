@@ -41,7 +41,7 @@ def test_the_bits_are_those_of_the_cpu(kind: str, device: str) -> None:
     assert any(pasted) == (kind not in ("image", "boxes"))
 
 
-def test_pinned_batches_are_staged_without_waiting(device: str) -> None:
+def test_pinned_batches_arrive_as_they_were(device: str) -> None:
     crops = torch.zeros((2, 3, 5, 8, 8), dtype=torch.int32)
     crops[:, :, 3] = 1
     pinned = BankBatch(crops).pin_memory()
