@@ -101,13 +101,13 @@ $(READY): pyproject.toml constraints.txt segpaste/version.py
 # The other libraries whose augmentations the tests and the examples of the docs judge, and the
 # engines of banks.
 $(ADAPTERS_READY): $(READY)
-	@$(PIP_INSTALL) --editable '.[demo,test,bank,adapters]' | $(PROGRESS)
+	@$(PIP_INSTALL) --editable '.[demo,test,bank,hf,lightning,adapters]' | $(PROGRESS)
 	@# Over opencv-python, which some of them ask for: the same without windows, and without libGL.
 	@$(PIP_INSTALL) --no-deps --force-reinstall opencv-python-headless | $(PROGRESS)
 	@touch $@
 
 $(LINT_READY): $(ADAPTERS_READY)
-	@$(PIP_INSTALL) --editable '.[demo,test,bank,adapters,lint]' | $(PROGRESS)
+	@$(PIP_INSTALL) --editable '.[demo,test,bank,hf,lightning,adapters,lint]' | $(PROGRESS)
 	@touch $@
 
 $(DOCS_READY): $(READY)

@@ -1,0 +1,1 @@
+"""A preset over real data: every law on every sample, statistics, pictures."""

@@ -1,0 +1,1 @@
+"""Configurations for known data sets, by name."""
