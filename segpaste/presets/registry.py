@@ -1,0 +1,43 @@
+"""Presets by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from segpaste.presets.builtin import BUILTIN
+from segpaste.presets.config import PresetConfig
+
+_registered: dict[str, PresetConfig] = {}
+
+
+def register_preset(preset: PresetConfig) -> None:
+    """Make a preset known to :func:`get_preset` in this process.
+
+    Raises:
+        TypeError: if it is no ``PresetConfig``.
+        ValueError: if there is a preset of that name.
+    """
+    if not isinstance(preset, PresetConfig):
+        raise TypeError(f"preset: got {type(preset).__name__}, expected a PresetConfig")
+    if preset.name in list_presets():
+        raise ValueError(f"preset.name: got {preset.name!r}, which is registered; expected another name")
+    _registered[preset.name] = preset
+
+
+def get_preset(name: str) -> PresetConfig:
+    """The preset of that name.
+
+    Raises:
+        KeyError: naming the known presets and the nearest to ``name``.
+    """
+    known = list_presets()
+    if name in known:
+        return _registered[name] if name in _registered else BUILTIN[name]()
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise KeyError(f"name: got {name!r}, expected one of {known}{hint}")
+
+
+def list_presets() -> list[str]:
+    """The names of all presets, sorted."""
+    return sorted({*BUILTIN, *_registered})
