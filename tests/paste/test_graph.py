@@ -415,15 +415,21 @@ def test_one_graph_for_all_batches_of_a_shape(modalities, backend):
     assert not torch._dynamo.utils.counters["graph_break"]
 
 
-def test_sizes_that_change_and_another_configuration():
+CHANGES: dict[str, list[tuple[dict[str, Any], list[tuple[int, int, int]]]]] = {
+    "sizes": [({}, [(3, 6, 12), (4, 8, 9)])],
+    "sizes and settings": [
+        ({}, [(3, 6, 12), (4, 8, 9)]),
+        ({"min_area": 5, "min_residual_area_frac": 0.7, "min_pasted_area": 4}, [(3, 6, 12)]),
+    ],
+}
+
+
+@pytest.mark.parametrize("changes", ["sizes", pytest.param("sizes and settings", marks=pytest.mark.nightly)])
+def test_sizes_that_change_and_another_configuration(changes: str):
     """Dynamo makes symbols of sizes and numbers when it sees a second value of them."""
     modalities = frozenset({Modality.IMAGE, Modality.INSTANCE})
     torch._dynamo.reset()
-    changes: list[tuple[dict[str, Any], list[tuple[int, int, int]]]] = [
-        ({}, [(3, 6, 12), (4, 8, 9)]),
-        ({"min_area": 5, "min_residual_area_frac": 0.7, "min_pasted_area": 4}, [(3, 6, 12)]),
-    ]
-    for change, sizes in changes:
+    for change, sizes in CHANGES[changes]:
         config = drawn_batch(modalities)[1].model_copy(update=change)
         function = torch.compile(draw_and_paste(config), fullgraph=True, backend="eager")
         for samples, slots, side in sizes:
