@@ -76,7 +76,7 @@ def read_image(path: Path) -> np.ndarray:
     with _open_image(path, eight_bits=True) as image:
         if image.mode.startswith(("I", "F")):
             raise DataError(f"{path}: got a {image.mode} image, expected 8 bits per channel")
-        return np.array(image.convert("RGB"))
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_index_map(path: Path) -> np.ndarray:
@@ -97,13 +97,22 @@ def read_rgb_ids(path: Path) -> np.ndarray:
     """COCO panoptic ids ``[H, W]`` int64: r + 256 g + 65536 b.
 
     Raises:
+        DataError: as :func:`read_rgb`.
+    """
+    rgb = read_rgb(path).astype(np.int64)
+    return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """The bytes ``[H, W, 3]`` of COCO panoptic ids; alpha is left out.
+
+    Raises:
         DataError: if the file is missing, truncated, not RGB or of 16 bits per channel.
     """
     with _open_image(path, eight_bits=True) as image:
         if image.mode not in ("RGB", "RGBA"):
             raise DataError(f"{path}: got a {image.mode} image, expected RGB (ids are r + 256 g + 65536 b)")
-        rgb = np.array(image)[..., :3].astype(np.int64)
-    return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+        return np.ascontiguousarray(np.array(image)[..., :3])
 
 
 def read_vector_map(path: Path) -> np.ndarray:

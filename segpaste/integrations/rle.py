@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from segpaste.integrations.errors import DataError
+from segpaste.integrations.rle_kernels import fill_runs, read_compressed
 
 
 def mask_of(segmentation: Any, height: int, width: int, where: str) -> np.ndarray:
@@ -22,18 +24,58 @@ def mask_of(segmentation: Any, height: int, width: int, where: str) -> np.ndarra
         DataError: on a polygon of fewer than three points or far outside the image, and
             on run lengths of another size or sum than the image's.
     """
+    mask = np.zeros((height, width), np.uint8)
+    fill_runs(runs_of(segmentation, height, width, where), mask, np.zeros(4, np.int64))
+    return mask.view(bool)
+
+
+def masks_of(
+    segmentations: Sequence[Any], height: int, width: int, wheres: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks ``[N, H, W]`` bool of the entries that have a pixel, boxes, and which entries these are.
+
+    Returns:
+        The masks; their half-open XYXY boxes ``[N, 4]`` float32; the places of the entries,
+        ``[N]`` int64, ascending.
+
+    Raises:
+        DataError: as :func:`mask_of`.
+    """
+    # Zeros that nobody has touched yet cost nothing, so only what is drawn is paid for.
+    masks = np.zeros((len(segmentations), height, width), np.uint8)
+    boxes = np.zeros((len(segmentations), 4), np.int64)
+    kept: list[int] = []
+    for place, (segmentation, where) in enumerate(zip(segmentations, wheres, strict=True)):
+        row = len(kept)
+        if fill_runs(runs_of(segmentation, height, width, where), masks[row], boxes[row]):
+            kept.append(place)
+    rows = len(kept)
+    if rows < len(masks):
+        masks = masks[:rows].copy()  # a slice would be handed between processes as the whole
+    return masks.view(bool), boxes[:rows].astype(np.float32), np.array(kept, np.int64)
+
+
+def runs_of(segmentation: Any, height: int, width: int, where: str) -> np.ndarray:
+    """Run lengths ``[R]`` int64 of a ``segmentation`` entry, column by column, the first unset.
+
+    Raises:
+        DataError: as :func:`mask_of`.
+    """
     if isinstance(segmentation, dict):
-        return _from_run_lengths(segmentation, height, width, where)
+        size, counts = segmentation.get("size"), segmentation.get("counts")
+        if size != [height, width]:
+            raise DataError(f"{where}: got run lengths of size {_short(size)}, expected {[height, width]}")
+        return _checked_runs(counts, height, width, where)
     if isinstance(segmentation, list) and segmentation:
         polygons: Any = [_polygon(polygon, height, width, where) for polygon in segmentation]
-        drawn: Any = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-        runs = {"size": [height, width], "counts": drawn["counts"].decode("ascii")}
-        return _from_run_lengths(runs, height, width, where)
+        drawn: Any = coco_mask.frPyObjects(polygons, height, width)
+        merged: Any = drawn[0] if len(drawn) == 1 else coco_mask.merge(drawn)
+        return _checked_runs(merged["counts"].decode("ascii"), height, width, where)
     raise DataError(f"{where}: got segmentation {_short(segmentation)}, expected polygons or run lengths")
 
 
 def _polygon(polygon: Any, height: int, width: int, where: str) -> list[float]:
-    if not isinstance(polygon, list) or not all(_is_number(value) for value in polygon):
+    if not isinstance(polygon, list) or not _are_numbers(polygon):
         raise DataError(f"{where}: got polygon {_short(polygon)}, expected [x0, y0, x1, y1, ...]")
     if len(polygon) < 6 or len(polygon) % 2:
         raise DataError(
@@ -47,26 +89,30 @@ def _polygon(polygon: Any, height: int, width: int, where: str) -> list[float]:
             f"{where}: got a polygon over x {min(xs):g} to {max(xs):g}, y {min(ys):g} to {max(ys):g}, "
             f"expected one in or near the image of {height} x {width}"
         )
-    return [float(value) for value in polygon]
+    return polygon
 
 
-def _from_run_lengths(segmentation: dict[str, Any], height: int, width: int, where: str) -> np.ndarray:
-    size, counts = segmentation.get("size"), segmentation.get("counts")
-    if size != [height, width]:
-        raise DataError(f"{where}: got run lengths of size {_short(size)}, expected {[height, width]}")
-    runs = _decompress(counts, where) if isinstance(counts, str) else counts
+def _checked_runs(counts: Any, height: int, width: int, where: str) -> np.ndarray:
     total = height * width
+    if isinstance(counts, str) and counts.isascii():
+        characters = np.frombuffer(counts.encode(), np.uint8)
+        runs = np.empty(len(characters), np.int64)
+        found = read_compressed(characters, runs)
+        runs = runs[: max(found, 0)]
+        if found > 0 and runs.min() >= 0 and runs.max() <= total and runs.sum() == total:
+            return runs
+    # Whatever is wrong is said here.
+    listed = _decompress(counts, where) if isinstance(counts, str) else counts
     # Each run is bounded first: numbers of thousands of digits cannot even be printed.
-    if not isinstance(runs, list) or not all(type(run) is int and 0 <= run <= total for run in runs):
+    if not isinstance(listed, list) or not all(type(run) is int and 0 <= run <= total for run in listed):
         raise DataError(
             f"{where}: got counts {_short(counts)}, expected run lengths of 0 or more, {total} at most"
         )
-    if sum(runs) != total:
+    if sum(listed) != total:
         raise DataError(
-            f"{where}: got run lengths over {sum(runs)} pixels, expected {height} x {width} = {total}"
+            f"{where}: got run lengths over {sum(listed)} pixels, expected {height} x {width} = {total}"
         )
-    values = np.arange(len(runs)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+    return np.array(listed, np.int64)
 
 
 def _decompress(counts: str, where: str) -> list[int]:
@@ -90,11 +136,9 @@ def _decompress(counts: str, where: str) -> list[int]:
     return runs
 
 
-def _is_number(value: Any) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
+def _are_numbers(values: list[Any]) -> bool:
     try:
-        return math.isfinite(value)
+        return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
     except OverflowError:  # an integer beyond the range of floats
         return False
 
