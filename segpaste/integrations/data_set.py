@@ -117,7 +117,8 @@ def padded(sample: DenseSample, canvas_size: tuple[int, int], ignore_index: int 
     if sample.semantic_map is not None:
         values["semantic_map"] = grow(sample.semantic_map.as_subclass(torch.Tensor), ignore_index)
     padding = torch.ones((1, *canvas_size), dtype=torch.bool)
-    padding[:, :height, :width] = False
+    before = sample.padding_mask
+    padding[:, :height, :width] = False if before is None else before.as_subclass(torch.Tensor)
     values["padding_mask"] = padding
     values["boxes"] = xyxy(sample.boxes.as_subclass(torch.Tensor), canvas_size)
     return DenseSample.unchecked(**values)
