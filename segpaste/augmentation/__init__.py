@@ -2,6 +2,8 @@
 
 from segpaste.augmentation.bank_source import BankSource
 from segpaste.augmentation.batch_copy_paste import BatchCopyPaste
+from segpaste.augmentation.copy_paste import CopyPaste, CopyPasteCollator
+from segpaste.augmentation.harmonize import Harmonize
 from segpaste.augmentation.loader import CopyPasteLoader
 from segpaste.augmentation.sources import BatchedPlacementSampler, IntraBatchSource, SourceStrategy
 
@@ -9,7 +11,10 @@ __all__ = [
     "BankSource",
     "BatchCopyPaste",
     "BatchedPlacementSampler",
+    "CopyPaste",
+    "CopyPasteCollator",
     "CopyPasteLoader",
+    "Harmonize",
     "IntraBatchSource",
     "SourceStrategy",
 ]
