@@ -17,6 +17,7 @@ from segpaste.augmentation.arguments import (
     view_and_plan,
 )
 from segpaste.augmentation.bank_source import BankSource
+from segpaste.augmentation.harmonize import Harmonize
 from segpaste.augmentation.loader import CopyPasteLoader
 from segpaste.augmentation.seeds import new_key, process_rank, seeds_from, stream_seeds
 from segpaste.augmentation.sources import (
@@ -51,6 +52,9 @@ _Pasted = tuple[PaddedBatchedDenseSample, BatchAuditPacket | None]
 class BatchCopyPaste(nn.Module):
     """Copy-paste for a batch, exact to the last bit on every executor.
 
+    With ``config.harmonize`` the images are harmonised after the paste (:class:`Harmonize`),
+    within tolerances; all other fields stay exact.
+
     Each sample has a 64-bit seed, which decides its paste together with its batch. Seeds
     come from the caller, from a generator, or from the module's own stream, whose state
     is two buffers: ``key`` ``[]`` int64 and ``counter`` ``[]`` int64, the number of steps
@@ -62,7 +66,8 @@ class BatchCopyPaste(nn.Module):
 
     Args:
         config: the configuration; the default one if ``None``.
-        source_strategy: where donors come from; by default the other samples of the batch.
+        source_strategy: where donors come from; by default as ``config.source`` says, the
+            other samples of the batch or a ``BankSource()``.
         seed: the key of the stream, 64 bits; by default one draw from torch's default
             generator, so that ``torch.manual_seed`` before the construction decides it.
         executor: one of ``"reference"``, ``"rectangle"``, ``"graph"``, ``"fused"``; by
@@ -86,9 +91,11 @@ class BatchCopyPaste(nn.Module):
     ) -> None:
         super().__init__()
         config = BatchCopyPasteConfig() if config is None else config
-        strategy = IntraBatchSource() if source_strategy is None else source_strategy
         if not isinstance(config, BatchCopyPasteConfig):
             raise TypeError(f"config: got {type(config).__name__}, expected a BatchCopyPasteConfig")
+        strategy = source_strategy
+        if strategy is None:
+            strategy = BankSource() if config.source == "bank" else IntraBatchSource()
         if isinstance(strategy, type):
             raise TypeError(f"source_strategy: got the class {strategy.__name__}, expected an object of it")
         if not isinstance(strategy, SourceStrategy):
@@ -101,6 +108,10 @@ class BatchCopyPaste(nn.Module):
         self.executor: ExecutorName | None = executor
         self.sampler = BatchedPlacementSampler(config)
         self.source_strategy = strategy
+        self.harmonize = None if config.harmonize is None else Harmonize(config.harmonize)
+        # What executors are asked for; the very object where there is nothing to take out of it.
+        exact = config.harmonize is None
+        self._paste_config = config if exact else config.model_copy(update={"harmonize": None})
         # A counter of inference mode could not be moved on outside of it.
         with torch.inference_mode(False):
             key = new_key(seed)
@@ -207,10 +218,7 @@ class BatchCopyPaste(nn.Module):
         out: PaddedBatchedDenseSample | None = None,
     ) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
         """As :meth:`forward`; with what was pasted where, for ``segpaste.invariants``."""
-        batch, audit = self._paste(padded, generator, seeds, validate, out, with_audit=True)
-        if audit is None:
-            raise TypeError("audit: got None, expected a BatchAuditPacket")
-        return batch, audit
+        return _with_its_audit(self._paste(padded, generator, seeds, validate, out, with_audit=True))
 
     def next_seeds(self, batch_size: int) -> torch.Tensor:
         """The seeds that the next step would draw from the stream, which moves on.
@@ -272,7 +280,8 @@ class BatchCopyPaste(nn.Module):
             any_version: accept a record of another version, whose bits may differ.
 
         Returns:
-            The pasted sample with B = 1, the same bits as in its batch, and its audit.
+            The pasted sample with B = 1, the same bits as in its batch (a harmonised image
+            within the stated tolerance), and its audit.
 
         Raises:
             TypeError: if ``record`` is no ``ReplayRecord``.
@@ -297,9 +306,10 @@ class BatchCopyPaste(nn.Module):
             view = target if source is None else self.sampler.padded(source)
             plan = self.sampler(target, view, seeds, source_idx=rows)
         row = record.index
-        return apply_with_audit(
-            target.select(row), view, plan.select(row), self.config, executor=self.executor
+        pasted = self._apply_plan(
+            target.select(row), view, plan.select(row), seeds[row : row + 1], None, with_audit=True
         )
+        return _with_its_audit(pasted)
 
     def extra_repr(self) -> str:
         """What ``print`` shows of it."""
@@ -387,9 +397,32 @@ class BatchCopyPaste(nn.Module):
         with_audit: bool,
     ) -> _Pasted:
         view, plan = self._sample(target, seeds)
-        if with_audit:
-            return apply_with_audit(target, view, plan, self.config, executor=self.executor, out=out)
-        return apply(target, view, plan, self.config, executor=self.executor, out=out), None
+        return self._apply_plan(target, view, plan, seeds, out, with_audit=with_audit)
+
+    def _apply_plan(
+        self,
+        target: PaddedBatchedDenseSample,
+        view: PaddedBatchedDenseSample,
+        plan: PastePlan,
+        seeds: torch.Tensor,
+        out: PaddedBatchedDenseSample | None,
+        *,
+        with_audit: bool,
+    ) -> _Pasted:
+        """The exact paste; then the images, where they are to be harmonised."""
+        if self.harmonize is None and not with_audit:
+            return apply(target, view, plan, self._paste_config, executor=self.executor, out=out), None
+        batch, audit = apply_with_audit(
+            target, view, plan, self._paste_config, executor=self.executor, out=out
+        )
+        if self.harmonize is None:
+            return batch, audit
+        harmonized = self.harmonize(batch, target, audit.paste_union, seeds)
+        if out is None:
+            batch = harmonized
+        else:
+            batch.images.copy_(harmonized.images)
+        return batch, replace(audit, config=self.config) if with_audit else None
 
     def _paste_traced(
         self, padded: PaddedBatchedDenseSample, seeds: torch.Tensor | None, *, with_audit: bool
@@ -400,8 +433,17 @@ class BatchCopyPaste(nn.Module):
         target = self.sampler.padded(without_tv_tensors(padded))
         view, plan = self._sample(target, seeds)
         batch, audit = paste_graph(
-            target, view, plan, self.sampler.settings, self.sampler.tables, with_audit=with_audit
+            target,
+            view,
+            plan,
+            self.sampler.settings,
+            self.sampler.tables,
+            with_audit=with_audit or self.harmonize is not None,
         )
+        if self.harmonize is not None and audit is not None:
+            batch = self.harmonize(batch, target, audit.paste_union, seeds)
+        if not with_audit:
+            audit = None
         return _wrapped(batch), audit if audit is None else replace(audit, config=self.config)
 
     def _sample(
@@ -440,6 +482,13 @@ class BatchCopyPaste(nn.Module):
                 f"placement.k_range: got {settings.k_range}, "
                 f"expected an upper end of at most max_instances = {slots}"
             )
+
+
+def _with_its_audit(pasted: _Pasted) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
+    batch, audit = pasted
+    if audit is None:
+        raise TypeError("audit: got None, expected a BatchAuditPacket")
+    return batch, audit
 
 
 def _wrapped(batch: PaddedBatchedDenseSample) -> PaddedBatchedDenseSample:

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 import torch
 
-from segpaste.paste.inputs import check_out, check_plan, check_views
+from segpaste.paste.inputs import check_exact, check_out, check_plan, check_views
 from segpaste.types import (
     BatchAuditPacket,
     BatchCopyPasteConfig,
@@ -47,7 +47,7 @@ def apply(
         source: the source view, ``[B_s, ...]`` with K_s slots; same canvas, modalities,
             channels, image dtype and device. May be ``target`` itself.
         plan: B rows, K_s slots; on the same device.
-        config: thresholds, class table, z-test.
+        config: thresholds, class table, z-test; without ``harmonize``.
         executor: one of the table above; by default the one for the device
             (:func:`choose_executor`).
         out: a batch of the target's fields, shapes, dtypes and device in memory that
@@ -60,7 +60,8 @@ def apply(
 
     Raises:
         ValueError: before anything is computed, on views, a plan or an ``out`` that do
-            not fit, and on an executor that does not exist or not for this device.
+            not fit, on a configuration that asks for harmonised images, and on an executor
+            that does not exist or not for this device.
         RuntimeError: with ``debug_assert_bijection``, if two masks of one sample overlap
             under a panoptic map; ``out`` then holds the pasted batch.
     """
@@ -117,6 +118,7 @@ def _run(
     devices = ("cuda", "cpu") if name == "fused" and interprets_triton() else _DEVICES[name]
     if devices is not None and device.type not in devices:
         raise ValueError(f"executor: got {name!r} for {device}, expected a batch on {' or '.join(devices)}")
+    check_exact(config)
     check_views(target, source, config)
     check_plan(target, source, plan)
     if out is not None:

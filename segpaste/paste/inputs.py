@@ -54,6 +54,19 @@ def check_views(
                 _check_labels("source", source, schema)
 
 
+def check_exact(config: BatchCopyPasteConfig) -> None:
+    """Refuse a configuration that asks for harmonised images, which no executor makes.
+
+    Raises:
+        ValueError: naming what does.
+    """
+    if config.harmonize is not None:
+        raise ValueError(
+            f"config.harmonize: got {config.harmonize!r}, expected None: executors paste exactly, "
+            "and segpaste.BatchCopyPaste or segpaste.augmentation.Harmonize harmonises afterwards"
+        )
+
+
 def check_plan(target: PaddedBatchedDenseSample, source: PaddedBatchedDenseSample, plan: PastePlan) -> None:
     """Refuse a plan that was not made for these views.
 

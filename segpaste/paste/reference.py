@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from segpaste.paste.inputs import check_plan, check_views, pastes_nothing
+from segpaste.paste.inputs import check_exact, check_plan, check_views, pastes_nothing
 from segpaste.paste.rng import philox4x32
 from segpaste.types import (
     BatchAuditPacket,
@@ -49,10 +49,12 @@ def apply_reference(
         The pasted batch, in fresh memory, and the audit of every sample.
 
     Raises:
-        ValueError: before anything is computed, on views or a plan that do not fit.
+        ValueError: before anything is computed, on views or a plan that do not fit, and on
+            a configuration that asks for harmonised images.
         RuntimeError: with ``debug_assert_bijection``, if two masks of one sample overlap
             under a panoptic map.
     """
+    check_exact(config)
     check_views(target, source, config)
     check_plan(target, source, plan)
     batch, audit = run_reference(target, source, plan, config, out=None, with_audit=True)

@@ -6,6 +6,7 @@ from segpaste.types.camera import CameraIntrinsics
 from segpaste.types.config import (
     BatchCopyPasteConfig,
     BatchedPlacementConfig,
+    HarmonizeConfig,
     PanopticPasteConfig,
     to_q16,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "BatchedPlacementConfig",
     "CameraIntrinsics",
     "DenseSample",
+    "HarmonizeConfig",
     "InstanceMask",
     "Modality",
     "PaddedBatchedDenseSample",

@@ -136,15 +136,49 @@ class PanopticPasteConfig(_Frozen):
         return self
 
 
+class HarmonizeConfig(_Frozen):
+    """How the images of a paste are harmonised, after it; labels never are.
+
+    Attributes:
+        method: ``"reinhard"`` moves the colours of what is pasted towards the target's
+            (Reinhard et al. 2001); ``"multiband"`` splines the two images (Burt and
+            Adelson 1983); ``"poisson"`` joins their gradients (Perez et al. 2003, by
+            sine transforms); ``None`` leaves colours alone, for ``feather`` only.
+        probability: probability that an image is harmonised, drawn from its sample's seed.
+        feather: width in pixels of a soft edge inside of what is pasted, 0 for none.
+        max_gain: ``"reinhard"`` stretches contrast at most by this factor, and shrinks it
+            at most by its reciprocal.
+        levels: ``"multiband"`` halves the resolution at most this often.
+    """
+
+    method: Literal["reinhard", "multiband", "poisson"] | None = None
+    probability: Fraction01 = 1.0
+    feather: Annotated[int, Field(ge=0, le=64)] = 0
+    max_gain: Annotated[float, Field(ge=1.0, le=1000.0, allow_inf_nan=False)] = 2.0
+    levels: Annotated[int, Field(ge=0, le=10)] = 5
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if self.method is None and self.feather == 0:
+            raise ValueError(
+                "method: got None with feather = 0, expected a method, a feather of 1 or more, or both"
+            )
+        return self
+
+
 class BatchCopyPasteConfig(_Frozen):
     """Everything that decides a paste, but for the seed.
 
     Attributes:
         placement: see :class:`BatchedPlacementConfig`.
         panoptic: see :class:`PanopticPasteConfig`; ``None`` without a class table.
-        source: where donors come from; ``"intra_batch"`` is another sample of the batch.
-        harmonize: colour harmonisation, a later stage outside the exact core; ``None``
-            is the only value so far.
+        source: where donors come from, unless a source strategy is given:
+            ``"intra_batch"`` is another sample of the batch, ``"bank"`` what has been
+            staged in a :class:`~segpaste.augmentation.BankSource` of default arguments.
+        harmonize: see :class:`HarmonizeConfig`, a later stage outside the exact core;
+            ``None`` leaves every image as it was pasted. ``BatchCopyPaste`` harmonises;
+            ``segpaste.paste.apply`` and its executors refuse a configuration that asks
+            for it.
         min_area: a target row that lost pixels is dropped below this area (>= 1).
         min_pasted_area: a pasted row with fewer visible pixels is not pasted (>= 1).
         min_residual_area_frac: a target row that lost pixels is dropped when less than
@@ -154,8 +188,8 @@ class BatchCopyPasteConfig(_Frozen):
 
     placement: BatchedPlacementConfig = Field(default_factory=BatchedPlacementConfig)
     panoptic: PanopticPasteConfig | None = None
-    source: Literal["intra_batch"] = "intra_batch"
-    harmonize: None = None
+    source: Literal["intra_batch", "bank"] = "intra_batch"
+    harmonize: HarmonizeConfig | None = None
     min_area: Annotated[int, Field(ge=1, le=INT32_MAX)] = 1
     min_pasted_area: Annotated[int, Field(ge=1, le=INT32_MAX)] = 1
     min_residual_area_frac: Fraction01 = 0.1

@@ -1,0 +1,198 @@
+"""Gradient-domain pasting: Perez, Gangnet and Blake (2003), solved by sine transforms.
+
+Of a region of any shape the equation has no transform; of a rectangle it has. So, as in
+Morel, Petro and Sbert (2012), "Fourier implementation of Poisson image editing", one field
+of gradients is composed, the source's inside the union and the target's elsewhere, and
+solved for on a rectangle: the bounding box of the union.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+
+
+def poisson_change(
+    difference: torch.Tensor, alpha: torch.Tensor, union: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """What to add to the target so that it has the composed gradients: ``[B, C, H, W]``.
+
+    Two neighbours differ as in the source where both lie in the union, else as in the
+    target (with a soft edge: by ``min`` of their alphas as in the source). With
+    ``u`` = solution - target, and ``w`` of an edge of the grid that ``min``, this is the
+    discrete Poisson equation
+
+        laplacian(u) = divergence(w * gradient(source - target))
+
+    on the bounding box of the union. Beyond a side of the box u is 0: there stands the
+    target. A side that lies on the border of the canvas, or of the valid rectangle, is free
+    (du = 0 across it), as there is no target beyond it to agree with. Where all four are
+    free, u is fixed by its mean, 0 over what of the target is left in the box; where nothing
+    is left, the image is the source.
+
+    Args:
+        difference: ``[B, C, H, W]`` float32, pasted minus target, 0 outside the union.
+        alpha: ``[B, H, W]`` float32, 0 outside the union.
+        union: ``[B, H, W]`` bool.
+        valid: ``[B, H, W]`` bool, false on padding.
+
+    Returns:
+        float32, 0 outside the box.
+    """
+    rows = _sides(union.any(dim=2), valid.any(dim=2).sum(dim=1))
+    columns = _sides(union.any(dim=1), valid.any(dim=1).sum(dim=1))
+    height, width = _window(rows, union.shape[1]), _window(columns, union.shape[2])
+    down, across = _places(rows, height, union.shape[1]), _places(columns, width, union.shape[2])
+    boxed = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
+    sample = torch.arange(len(union), device=union.device)[:, None, None]
+    place = (sample, down[:, :, None], across[:, None, :])
+    # float64, which neither autocast nor TF32 touches in a matrix product.
+    steps = torch.where(boxed[:, None], difference.movedim(1, 3)[place].movedim(3, 1), 0.0).to(torch.float64)
+    weight = torch.where(boxed, alpha[place], 0.0).to(torch.float64)[:, None]
+    wanted = _divergence(steps, weight)
+    vertical, horizontal = _basis(rows, height), _basis(columns, width)
+    found = _solved(wanted, vertical, horizontal)
+    free = rows.low_free & rows.high_free & columns.low_free & columns.high_free
+    found = torch.where(
+        free[:, None, None, None], _with_mean(found, steps, union[place][:, None], boxed[:, None]), found
+    )
+    found = torch.where(boxed[:, None], found, 0.0).to(torch.float32)
+    return _back(found, rows, columns, union.shape)
+
+
+def bounding_boxes(union: torch.Tensor) -> torch.Tensor:
+    """Where each sample's bounding box lies: ``[B, H, W]`` bool."""
+    nowhere = torch.zeros_like(union[:, 0, 0], dtype=torch.int64)
+    rows, columns = _sides(union.any(dim=2), nowhere), _sides(union.any(dim=1), nowhere)
+    y = torch.arange(union.shape[1], device=union.device)
+    x = torch.arange(union.shape[2], device=union.device)
+    within_rows = (y >= rows.low[:, None]) & (y < (rows.low + rows.length)[:, None])
+    within_columns = (x >= columns.low[:, None]) & (x < (columns.low + columns.length)[:, None])
+    return within_rows[:, :, None] & within_columns[:, None, :]
+
+
+class _Sides(NamedTuple):
+    """A box along one axis, ``[B]`` each: where it begins, how long it is, which ends are free."""
+
+    low: torch.Tensor
+    length: torch.Tensor
+    low_free: torch.Tensor
+    high_free: torch.Tensor
+
+
+class _Basis(NamedTuple):
+    """Eigenvectors and eigenvalues of minus the second difference, orthonormal.
+
+    Attributes:
+        vectors: ``[B, n, n]`` float64, place by frequency; 0 beyond a box's own length.
+        values: ``[B, n]`` float64.
+    """
+
+    vectors: torch.Tensor
+    values: torch.Tensor
+
+
+def _sides(occupied: torch.Tensor, extent: torch.Tensor) -> _Sides:
+    size = occupied.shape[1]
+    place = torch.arange(size, device=occupied.device)
+    low = torch.where(occupied, place, size).amin(dim=1)
+    high = torch.where(occupied, place + 1, 0).amax(dim=1)
+    return _Sides(low, (high - low).clamp(min=0), low == 0, high == extent)
+
+
+def _window(sides: _Sides, size: int) -> int:
+    """How much to work on: the whole axis, or where it costs nothing to ask, the longest box."""
+    if torch.compiler.is_compiling() or sides.length.device.type != "cpu":
+        return size
+    return max(int(sides.length.max()), 1)
+
+
+def _places(sides: _Sides, window: int, size: int) -> torch.Tensor:
+    offset = torch.arange(window, device=sides.low.device)
+    return (sides.low[:, None] + offset).clamp(max=size - 1)
+
+
+def _inside(sides: _Sides, window: int) -> torch.Tensor:
+    return torch.arange(window, device=sides.low.device) < sides.length[:, None]
+
+
+def _divergence(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Of the weighted gradient; nothing flows through the ends."""
+    flow_x = torch.minimum(weight[..., 1:], weight[..., :-1]) * values.diff(dim=3)
+    flow_y = torch.minimum(weight[:, :, 1:], weight[:, :, :-1]) * values.diff(dim=2)
+    pad = torch.nn.functional.pad
+    return (pad(flow_x, (0, 1)) - pad(flow_x, (1, 0))) + (
+        pad(flow_y, (0, 0, 0, 1)) - pad(flow_y, (0, 0, 1, 0))
+    )
+
+
+def _basis(sides: _Sides, window: int) -> _Basis:
+    """Sines with nodes just beyond the fixed ends; cosines where both ends are free.
+
+    Both fixed, DST-I: ``sin(pi (i + 1) (k + 1) / (n + 1))``; one free, counted from the
+    fixed end: ``sin(pi (i + 1) (2 k + 1) / (2 n + 1))``; both free, DCT-II:
+    ``cos(pi (2 i + 1) k / (2 n))``.
+    """
+    n = sides.length.clamp(min=1)[:, None, None]
+    low_free, high_free = sides.low_free[:, None, None], sides.high_free[:, None, None]
+    both, one = low_free & high_free, low_free ^ high_free
+    i = torch.arange(window, device=n.device)[None, :, None]
+    k = torch.arange(window, device=n.device)[None, None, :]
+    from_fixed = torch.where(low_free, n - i, i + 1)
+    turns = torch.where(both, (2 * i + 1) * k, from_fixed * torch.where(one, 2 * k + 1, k + 1))
+    whole = torch.where(both, 2 * n, torch.where(one, 2 * n + 1, n + 1))
+    # The angle within one turn, in integers: a large one would lose its digits.
+    angle = (turns % (2 * whole)).to(torch.float64) / whole.to(torch.float64) * math.pi
+    waves = torch.where(both, angle.cos(), angle.sin())
+    squared_norm = torch.where(both, torch.where(k > 0, n / 2, n), whole / torch.where(one, 4, 2))
+    there = (i < n) & (k < n)
+    vectors = torch.where(there, waves / squared_norm.to(torch.float64).sqrt(), 0.0)
+    frequency = torch.where(both, 2 * k, torch.where(one, 2 * k + 1, k + 1)).to(torch.float64)
+    half = (frequency / whole.to(torch.float64) * (math.pi / 2)).sin()
+    return _Basis(vectors, (4 * half * half)[:, 0])
+
+
+def _solved(wanted: torch.Tensor, vertical: _Basis, horizontal: _Basis) -> torch.Tensor:
+    waves = _times(vertical.vectors.mT, wanted, horizontal.vectors)
+    stiffness = (vertical.values[:, :, None] + horizontal.values[:, None, :])[:, None]
+    solvable = stiffness > 0  # all but the constant of a box with four free sides
+    waves = torch.where(solvable, -waves / torch.where(solvable, stiffness, 1.0), 0.0)
+    return _times(vertical.vectors, waves, horizontal.vectors.mT)
+
+
+def _times(left: torch.Tensor, values: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """``left @ values @ right`` for every channel, as two products of whole batches."""
+    batch, channels, height, width = values.shape
+    half = torch.bmm(values.reshape(batch, channels * height, width), right)
+    half = half.reshape(batch, channels, height, width).transpose(1, 2).reshape(batch, height, -1)
+    return torch.bmm(left, half).reshape(batch, height, channels, width).transpose(1, 2)
+
+
+def _with_mean(
+    found: torch.Tensor, steps: torch.Tensor, union: torch.Tensor, boxed: torch.Tensor
+) -> torch.Tensor:
+    rest = boxed & ~union
+    left = rest.sum(dim=(2, 3), keepdim=True)
+    of_rest = torch.where(rest, found, 0.0).sum(dim=(2, 3), keepdim=True) / left.clamp(min=1)
+    count = boxed.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    of_all = torch.where(boxed, found - steps, 0.0).sum(dim=(2, 3), keepdim=True) / count
+    return found - torch.where(left > 0, of_rest, of_all)
+
+
+def _back(found: torch.Tensor, rows: _Sides, columns: _Sides, shape: torch.Size) -> torch.Tensor:
+    """From the windows to the canvas."""
+    batch, height, width = shape
+    y = torch.arange(height, device=found.device) - rows.low[:, None]
+    x = torch.arange(width, device=found.device) - columns.low[:, None]
+    there = ((y >= 0) & (y < rows.length[:, None]))[:, None, :, None] & (
+        (x >= 0) & (x < columns.length[:, None])
+    )[:, None, None, :]
+    place = (
+        torch.arange(batch, device=found.device)[:, None, None, None],
+        torch.arange(found.shape[1], device=found.device)[None, :, None, None],
+        y.clamp(0, found.shape[2] - 1)[:, None, :, None],
+        x.clamp(0, found.shape[3] - 1)[:, None, None, :],
+    )
+    return torch.where(there, found[place], 0.0)
