@@ -1,0 +1,198 @@
+"""The lists that torchvision's detection models and reference scripts are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torchvision.ops import masks_to_boxes
+
+from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
+from segpaste.types.tensors import plain
+from segpaste.types.validation import valid_rectangle
+
+
+def to_detection_format(
+    batch: PaddedBatchedDenseSample | BatchedDenseSample | Sequence[DenseSample],
+    *,
+    image_ids: Sequence[int] | None = None,
+    class_to_index: Mapping[int, int] | None = None,
+) -> tuple[list[torch.Tensor], list[dict[str, Any]]]:
+    """``model(images, targets)`` of Mask R-CNN and its kin.
+
+    Padding is cut off, as the lists' images have sizes of their own. Maps, depth and
+    normals have no place in this format.
+
+    Args:
+        batch: samples with rows; a list may hold samples of several sizes.
+        image_ids: one per sample; 0, 1, ... if ``None``.
+        class_to_index: class id -> the model's label, 1 or more; ``None`` leaves the ids.
+
+    Returns:
+        B images ``[C, H, W]`` float32 (uint8 ones divided by 255, float32 ones as they are),
+        and B targets with ``boxes`` ``[N, 4]`` float32 XYXY, half open; ``labels`` ``[N]``
+        int64; ``image_id`` int; ``area`` ``[N]`` float32 in pixels, of the mask or, without
+        masks, the box; ``iscrowd`` ``[N]`` int64, all 0; and, with masks, ``masks``
+        ``[N, H, W]`` uint8.
+
+    Raises:
+        TypeError: if one of them is no sample.
+        ValueError: on another number of ids, a sample that is all padding, a class that
+            ``class_to_index`` lacks, or a label of 0, which is the background there.
+    """
+    if isinstance(batch, PaddedBatchedDenseSample):
+        batch = BatchedDenseSample.from_padded(batch)
+    samples = batch.to_samples() if isinstance(batch, BatchedDenseSample) else list(batch)
+    numbers = list(range(len(samples))) if image_ids is None else list(image_ids)
+    if len(numbers) != len(samples):
+        raise ValueError(f"image_ids: got {len(numbers)}, expected one for each of {len(samples)} samples")
+    images: list[torch.Tensor] = []
+    targets: list[dict[str, Any]] = []
+    for index, (sample, number) in enumerate(zip(samples, numbers, strict=True)):
+        if not isinstance(sample, DenseSample):
+            raise TypeError(f"sample {index}: got {type(sample).__name__}, expected a DenseSample")
+        try:
+            image, target = _one(sample, class_to_index)
+        except ValueError as error:
+            raise ValueError(f"sample {index}: {error}") from None
+        images.append(image)
+        targets.append(target | {"image_id": int(number)})
+    return images, targets
+
+
+def from_detection_format(
+    images: Sequence[torch.Tensor],
+    targets: Sequence[Mapping[str, Any]],
+    *,
+    class_to_index: Mapping[int, int] | None = None,
+    image_dtype: torch.dtype = torch.float32,
+) -> list[DenseSample]:
+    """The inverse of :func:`to_detection_format`: samples with instance masks, of their own sizes.
+
+    Rows get the ids 1, 2, ... in their order, boxes are the extents of the masks. Crowds
+    (``iscrowd`` 1) and rows without a pixel are left out; without ``masks`` the boxes are
+    taken as they are.
+
+    Args:
+        images: B images ``[C, H, W]``, uint8 or float32 in 0 to 1.
+        targets: B mappings with ``labels`` ``[N]``, ``masks`` ``[N, H, W]`` or ``boxes``
+            ``[N, 4]`` or both, and perhaps ``iscrowd`` ``[N]``; other keys are ignored.
+        class_to_index: what the class ids went through, to be inverted.
+        image_dtype: ``torch.float32``, or ``torch.uint8`` for ``round(255 * image)``, from
+            which :func:`to_detection_format` gives the same floats again.
+
+    Raises:
+        TypeError, ValueError: naming the sample, on another number of targets, a target
+            without labels or without both masks and boxes, masks that are not 0 and 1, a
+            label that ``class_to_index`` lacks, and what :class:`DenseSample` refuses.
+    """
+    if image_dtype not in (torch.float32, torch.uint8):
+        raise ValueError(f"image_dtype: got {image_dtype}, expected torch.float32 or torch.uint8")
+    if len(images) != len(targets):
+        raise ValueError(f"targets: got {len(targets)}, expected one for each of {len(images)} images")
+    inverse = None
+    if class_to_index is not None:
+        inverse = {index: label for label, index in class_to_index.items()}
+        if len(inverse) != len(class_to_index):
+            raise ValueError("class_to_index: got an index for two classes, expected one class each")
+    samples: list[DenseSample] = []
+    for index, (image, target) in enumerate(zip(images, targets, strict=True)):
+        try:
+            samples.append(_sample(image, target, inverse, image_dtype))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"sample {index}: {error}") from None
+    return samples
+
+
+def _one(
+    sample: DenseSample, class_to_index: Mapping[int, int] | None
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    height, width = sample.canvas_size
+    if sample.padding_mask is not None:
+        height, width = valid_rectangle(plain(sample.padding_mask)[0])
+        if min(height, width) < 1:
+            raise ValueError("padding_mask: got padding alone, expected an image beside it")
+    image = plain(sample.image)[:, :height, :width]
+    labels = sample.labels
+    if class_to_index is not None:
+        missing = sorted(set(labels.tolist()) - set(class_to_index))
+        if missing:
+            raise ValueError(f"class_to_index: got no index for the classes {missing[:5]}, expected one each")
+        indices = [class_to_index[label] for label in labels.tolist()]
+        labels = torch.tensor(indices, dtype=torch.int64, device=labels.device)
+    if bool((labels < 1).any()):
+        raise ValueError(
+            f"labels: got {int(labels.min())}, expected 1 or more: 0 is the background in this format "
+            "(class_to_index gives the classes other numbers)"
+        )
+    boxes = plain(sample.boxes)
+    target: dict[str, Any] = {
+        "boxes": boxes.clone(),
+        "labels": labels.clone(),
+        "area": (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]),
+        "iscrowd": torch.zeros_like(labels),
+    }
+    if sample.instance_masks is not None:
+        masks = plain(sample.instance_masks)[:, :height, :width]
+        target["masks"] = masks.to(torch.uint8)
+        target["area"] = masks.sum(dim=(1, 2)).to(torch.float32)
+    if image.dtype == torch.uint8:
+        return image.to(torch.float32) / 255, target
+    return image.clone(), target
+
+
+def _sample(
+    image: torch.Tensor,
+    target: Mapping[str, Any],
+    inverse: Mapping[int, int] | None,
+    image_dtype: torch.dtype,
+) -> DenseSample:
+    if not isinstance(image, torch.Tensor) or image.dtype not in (torch.uint8, torch.float32):
+        got = image.dtype if isinstance(image, torch.Tensor) else type(image).__name__
+        raise TypeError(f"image: got {got}, expected a tensor [C, H, W] of uint8 or float32")
+    if "labels" not in target or not ("masks" in target or "boxes" in target):
+        raise ValueError(f"target: got the keys {sorted(target)}, expected labels, and masks or boxes")
+    kept = torch.ones(len(target["labels"]), dtype=torch.bool, device=image.device)
+    if "iscrowd" in target:
+        kept &= torch.as_tensor(target["iscrowd"], device=image.device) == 0
+    values: dict[str, Any] = {"image": _pixels(plain(image), image_dtype)}
+    if "masks" in target:
+        masks = plain(target["masks"])
+        if masks.shape != (len(kept), *image.shape[1:]):
+            raise ValueError(
+                f"masks: got shape {list(masks.shape)}, expected {[len(kept), *image.shape[1:]]}"
+            )
+        if bool(((masks != 0) & (masks != 1)).any()):
+            raise ValueError("masks: got other values than 0 and 1, expected masks of one object each")
+        masks = masks != 0
+        kept &= masks.flatten(1).any(dim=1)
+        masks = masks[kept]
+        values["instance_masks"] = masks
+        values["instance_ids"] = torch.arange(1, len(masks) + 1, dtype=torch.int32, device=image.device)
+        boxes = masks_to_boxes(masks) if len(masks) else torch.zeros((0, 4), device=image.device)
+        # The last column and line of a mask are inside of it; boxes are half open.
+        values["boxes"] = boxes.to(torch.float32) + torch.tensor([0.0, 0, 1, 1], device=image.device)
+    else:
+        values["boxes"] = plain(target["boxes"])[kept]
+    labels = torch.as_tensor(target["labels"], device=image.device)[kept].to(torch.int64)
+    if inverse is not None:
+        unknown = sorted(set(labels.tolist()) - set(inverse))
+        if unknown:
+            raise ValueError(f"labels: got {unknown[:5]}, which class_to_index lacks")
+        classes = [inverse[index] for index in labels.tolist()]
+        labels = torch.tensor(classes, dtype=torch.int64, device=image.device)
+    return DenseSample(labels=plain(labels), **values)
+
+
+def _pixels(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    if image.dtype == dtype:
+        return image
+    if dtype == torch.float32:
+        return image.to(torch.float32) / 255
+    if bool(((image < 0) | (image > 1)).any()):
+        raise ValueError(
+            f"image: got values from {float(image.min()):.4g} to {float(image.max()):.4g}, "
+            "expected 0 to 1 to make bytes of"
+        )
+    return (image * 255).round().to(torch.uint8)
