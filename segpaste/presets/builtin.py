@@ -24,8 +24,9 @@ _PANOPTIC = frozenset({Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC, Mod
 _INSTANCE = frozenset({Modality.IMAGE, Modality.INSTANCE})
 
 # Simple Copy-Paste: the donor was jittered as the target was, so that a group is pasted as large
-# as it is, which copies its pixels instead of resampling them once more.
-_AS_IT_IS = BatchedPlacementConfig(scale_range=(1.0, 1.0), hflip_probability=0.5)
+# as it is, which copies its pixels instead of resampling them once more. Up to 20 objects: more
+# would always be all of them, and it is to be a random part.
+_AS_IT_IS = BatchedPlacementConfig(scale_range=(1.0, 1.0), hflip_probability=0.5, k_range=(1, 20))
 
 # Fewer pixels show nothing that could be learnt: 1/32 of COCO's limit of a small object, 32 x 32.
 _LEAST_AREA = 32
@@ -123,7 +124,7 @@ def _lvis_rare() -> PresetConfig:
         "classes drawn by the square root of their share (repeat factors at threshold 1), so that "
         "rare ones are seen; large-scale jittering to 1024 x 1024; 1203 classes.",
         batch_copy_paste=BatchCopyPasteConfig(
-            placement=BatchedPlacementConfig(scale_range=(0.5, 2.0), hflip_probability=0.5),
+            placement=BatchedPlacementConfig(scale_range=(0.5, 2.0), hflip_probability=0.5, k_range=(1, 8)),
             panoptic=PanopticPasteConfig(
                 # LVIS uses the ids 1 to 1203, 255 among them; it has no semantic map.
                 taxonomy=_table(LVIS_THINGS, {}, slots=300, ignore_index=0)
@@ -182,7 +183,7 @@ def _nyu_depth() -> PresetConfig:
         "480 x 640; 40 classes (37 things; walls, floors and ceilings are stuff). What would "
         "hide nearly all of a wall, floor or ceiling is not pasted there.",
         batch_copy_paste=BatchCopyPasteConfig(
-            placement=BatchedPlacementConfig(scale_range=(0.8, 1.25), hflip_probability=0.5),
+            placement=BatchedPlacementConfig(scale_range=(0.8, 1.25), hflip_probability=0.5, k_range=(1, 20)),
             panoptic=PanopticPasteConfig(
                 taxonomy=_table(NYU40_THINGS, NYU40_STUFF, slots=128),
                 stuff_min_area=dict.fromkeys(NYU40_STUFF, _LEAST_STUFF),

@@ -197,7 +197,7 @@ class PresetConfig(_Frozen):
             return None
         from segpaste.augmentation import SanitizeInstances
 
-        return SanitizeInstances(min_mask_area=self.min_mask_area)
+        return SanitizeInstances(self.min_mask_area, ignore_index=self.batch_copy_paste.ignore_index)
 
     def to_yaml(self) -> str:
         """The preset as YAML; :meth:`from_yaml` reads it back, equal."""
