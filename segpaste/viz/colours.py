@@ -29,6 +29,9 @@ _VIRIDIS = np.array(
     [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], dtype=np.float64
 )
 
+_APART = 24  # colours to choose from, so that things that touch differ
+_FAR = 160  # beyond this distance two colours are different enough
+
 
 def nth_colour(n: int) -> Rgb:
     """A colour for the n-th of a few things; neighbours in n are far apart in hue."""
@@ -54,11 +57,65 @@ class Colours:
                 ((red + 255) // 2, (green + 255) // 2, (blue + 255) // 2) if pale else (red, green, blue)
             )
 
+    @classmethod
+    def apart(
+        cls, maps: Iterable[np.ndarray], *, without: int, also: Iterable[int] = (), pale: bool = False
+    ) -> Colours:
+        """Colours for the values of maps ``[H, W]``, such that values that touch look different.
+
+        Values are coloured in ascending order; each takes the colour furthest from those of the
+        values beside it, and among equally far ones the first that is used least.
+
+        Args:
+            maps: where the values lie; touching means within two pixels in one of them.
+            without: a value that needs no colour.
+            also: values that lie in no map, or are hidden there.
+            pale: as for the class.
+        """
+        beside: dict[int, set[int]] = {value: set() for value in also}
+        for values in maps:
+            for value in np.unique(values).tolist():
+                beside.setdefault(value, set())
+            for step in (1, 2):
+                for first, second in ((values[step:], values[:-step]), (values[:, step:], values[:, :-step])):
+                    different = first != second
+                    pairs = np.stack([first[different], second[different]], axis=1)
+                    for one, other in np.unique(pairs, axis=0).tolist():
+                        beside[one].add(other)
+                        beside[other].add(one)
+        beside.pop(without, None)
+        plain = cls(range(_APART), pale=pale)
+        palette = [plain[n] for n in range(_APART)]
+        used = [0] * len(palette)
+        chosen: dict[int, int] = {}
+        for value in sorted(beside):
+            near = [palette[chosen[other]] for other in beside[value] if other in chosen]
+
+            def rank(n: int, near: list[Rgb] = near) -> tuple[int, int, int]:
+                # Far enough is far enough: beyond that, few uses keep the whole picture distinct.
+                far = min((_distance(palette[n], colour) for colour in near), default=_FAR)
+                return -min(far, _FAR), used[n], n
+
+            best = min(range(len(palette)), key=rank)
+            chosen[value] = best
+            used[best] += 1
+        made = cls(())
+        made._table = {value: palette[n] for value, n in chosen.items()}
+        return made
+
     def __getitem__(self, value: int) -> Rgb:
         return self._table.get(value, (128, 128, 128))
 
     def __len__(self) -> int:
         return len(self._table)
+
+
+def _distance(one: Rgb, other: Rgb) -> int:
+    """How different two colours look, by the "redmean" formula: 0 to about 765."""
+    mean = (one[0] + other[0]) / 2
+    red, green, blue = (a - b for a, b in zip(one, other, strict=True))
+    squared = (2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2
+    return round(squared**0.5)
 
 
 def depth_colours(depth: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -110,7 +110,7 @@ def _panels(tile: CropTile, side: int, colour: Rgb) -> list[Image.Image]:
     # Whole numbers, so that all pixels of a small crop are shown equally large.
     view = View(height, width, float(round(side / longest)) if longest <= side else side / longest)
     rgb = np.ascontiguousarray(_array(tile.image).transpose(1, 2, 0))
-    pixels = _resized(rgb, view)
+    pixels = view.photograph(rgb)
     alpha = _mask(_array(tile.alpha)[0], view)
     checks = checkerboard(*view.size, cell=max(3, side // 16))
 
@@ -133,14 +133,6 @@ def _panels(tile: CropTile, side: int, colour: Rgb) -> list[Image.Image]:
 def _with_holes(pixels: np.ndarray, known: np.ndarray, view: View, checks: np.ndarray) -> np.ndarray:
     # Nearest throughout: an average of colours would be the colour of another value.
     return np.where(view.enlarge(known)[..., None], view.enlarge(pixels), checks)
-
-
-def _resized(rgb: np.ndarray, view: View) -> np.ndarray:
-    """Magnified without smoothing, made smaller with it."""
-    if view.scale >= 1:
-        return view.enlarge(rgb)
-    height, width = view.size
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _mask(alpha: np.ndarray, view: View) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ RED: Rgb = (235, 20, 40)
 _MARGIN = 10  # a box that leaves the canvas is still seen
 _PAPER: Rgb = (255, 255, 255)
 _LEGEND_ROWS = 6
+_MOST_TAGS = 12  # more would hide what they name
 
 LegendEntry = tuple[Rgb | None, str]
 
@@ -65,6 +66,13 @@ class View:
         """``(height, width)`` on the screen, without the margin."""
         return max(1, round(self.height * self.scale)), max(1, round(self.width * self.scale))
 
+    def photograph(self, rgb: np.ndarray) -> np.ndarray:
+        """Pixels ``[H, W, 3]`` uint8; magnified without smoothing, made smaller with it."""
+        if self.scale >= 1:
+            return self.enlarge(rgb)
+        height, width = self.size
+        return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS))
+
     def enlarge(self, array: np.ndarray) -> np.ndarray:
         """Nearest neighbour over the first two axes."""
         rows = np.minimum((np.arange(self.size[0]) / self.scale).astype(np.int64), self.height - 1)
@@ -72,11 +80,13 @@ class View:
         return array[rows[:, None], columns[None, :]]
 
 
-def image_panel(sample: DenseSample, view: View, ids: Colours) -> Panel:
+def image_panel(
+    sample: DenseSample, view: View, ids: Colours, class_names: Mapping[int, str] | None = None
+) -> Panel:
     """The image, each row's mask outlined and tinted, its box dashed, its id written."""
-    pixels = view.enlarge(_rgb(sample)).astype(np.float64)
+    pixels = view.photograph(_rgb(sample)).astype(np.float64)
     masks = _plain(sample.instance_masks)
-    names = _row_names(sample)
+    names = names_of_rows(sample)
     thickness = max(1, min(4, round(view.scale / 8)))
     if masks is not None:
         for row, mask in enumerate(masks):
@@ -100,17 +110,72 @@ def image_panel(sample: DenseSample, view: View, ids: Colours) -> Panel:
     for row, name in enumerate(names):
         area = "" if masks is None else f", {int(masks[row].sum())} px"
         what = "id" if sample.instance_ids is not None else "row"
-        legend.append((ids[name], f"{what} {name}: class {labels[row]}{area}"))
+        label = _class_name(labels[row], class_names, f"class {labels[row]}")
+        legend.append((ids[name], f"{what} {name}: {label}{area}"))
     return Panel(picture, _shortened(legend, "no rows"))
 
 
 def plain_panel(sample: DenseSample, view: View) -> Panel:
     """The image with nothing drawn over it."""
-    return Panel(_framed(view.enlarge(_rgb(sample)), sample, view))
+    return Panel(_framed(view.photograph(_rgb(sample)), sample, view))
 
 
-def label_panel(values: torch.Tensor, sample: DenseSample, view: View, colours: Colours, empty: int) -> Panel:
-    """A map of ids or classes ``[H, W]``; the value ``empty`` is shown as grey checks."""
+def outlined_panel(
+    sample: DenseSample,
+    view: View,
+    colours: Mapping[int, Rgb],
+    class_names: Mapping[int, str] | None = None,
+    nothing: str = "",
+) -> Panel:
+    """The image with some rows outlined and named, and nothing over the rest.
+
+    Args:
+        sample: with masks, where rows are given.
+        view: how it is shown.
+        colours: row -> colour of its outline.
+        class_names: class id -> name.
+        nothing: the legend where there are no rows.
+    """
+    pixels = view.photograph(_rgb(sample)).copy()
+    masks = _plain(sample.instance_masks)
+    labels = sample.labels.tolist()
+    legend: list[LegendEntry] = []
+    tags: list[tuple[tuple[float, float], str, Rgb]] = []
+    for row, colour in colours.items():
+        if masks is None:
+            break
+        large = view.enlarge(masks[row])
+        thick = max(2, min(4, round(view.scale / 8)))
+        wide = np.pad(large, thick + 1)
+        around = wide & ~_shrunk(wide, thick + 1)
+        # Black inside of the colour, so that it is seen on any photograph.
+        pixels[around[thick + 1 : -thick - 1, thick + 1 : -thick - 1]] = (10, 10, 10)
+        pixels[large & ~_shrunk(large, thick)] = colour
+        name = _class_name(labels[row], class_names, f"class {labels[row]}")
+        legend.append((colour, f"{name}, {int(masks[row].sum())} px"))
+        down, across = np.nonzero(large)
+        if down.size:
+            tags.append(((float(across.min()) + _MARGIN, float(down.min()) + _MARGIN), name, colour))
+    picture = _framed(pixels, sample, view)
+    pen = ImageDraw.Draw(picture)
+    if len(tags) <= _MOST_TAGS:
+        for at, name, colour in tags:
+            _tag(pen, at, name, colour, picture.size)
+    return Panel(picture, _shortened(legend, nothing))
+
+
+def label_panel(
+    values: torch.Tensor,
+    sample: DenseSample,
+    view: View,
+    colours: Colours,
+    empty: int,
+    names: Mapping[int, str] | None = None,
+) -> Panel:
+    """A map of ids or classes ``[H, W]``; the value ``empty`` is shown as grey checks.
+
+    With ``names`` the legend has those, the largest area first.
+    """
     array = _plain_array(values)
     large = view.enlarge(array)
     pixels = checkerboard(*view.size)
@@ -120,7 +185,13 @@ def label_panel(values: torch.Tensor, sample: DenseSample, view: View, colours: 
             pixels[large == value] = colours[value]
     picture = _framed(pixels, sample, view)
     _write_values(picture, view, [[str(int(v)) for v in line] for line in array])
-    counts = [(None if v == empty else colours[v], f"{v}: {int((array == v).sum())} px") for v in found]
+    areas = {v: int((array == v).sum()) for v in found}
+    if names is not None:
+        found = sorted(found, key=lambda v: (v == empty, -areas[v], v))
+    said = {} if names is None else {**names, empty: "no label"}
+    counts: list[LegendEntry] = [
+        (None if v == empty else colours[v], f"{said.get(v, str(v))}: {areas[v]} px") for v in found
+    ]
     return Panel(picture, _shortened(counts, "nothing"))
 
 
@@ -169,7 +240,7 @@ def pixels_panel(
     The boxes of ``rows`` are drawn in red.
     """
     grey = _rgb(sample).astype(np.float64).mean(axis=-1, keepdims=True)
-    pixels = view.enlarge(np.repeat(90 + grey * 0.55, 3, axis=-1))
+    pixels = view.photograph(np.repeat(90 + grey * 0.55, 3, axis=-1).astype(np.uint8)).copy()
     bad = np.zeros(sample.canvas_size, dtype=bool) if mask is None else _plain_array(mask)
     pixels[view.enlarge(bad)] = RED
     picture = _framed(pixels.astype(np.uint8), sample, view)
@@ -189,11 +260,16 @@ def pixels_panel(
 
 def row_names(samples: Sequence[DenseSample]) -> list[int]:
     """Every name a row is shown under in these samples: its id, or its index without ids."""
-    return sorted({name for sample in samples for name in _row_names(sample)})
+    return sorted({name for sample in samples for name in names_of_rows(sample)})
 
 
-def _row_names(sample: DenseSample) -> list[int]:
+def names_of_rows(sample: DenseSample) -> list[int]:
+    """What each row is shown under: its id, or its index without ids."""
     return list(range(len(sample))) if sample.instance_ids is None else sample.instance_ids.tolist()
+
+
+def _class_name(label: int, names: Mapping[int, str] | None, default: str) -> str:
+    return default if names is None else names.get(label, default)
 
 
 def _rgb(sample: DenseSample) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from segpaste.viz.panels import (
     font,
     image_panel,
     label_panel,
+    names_of_rows,
     normals_panel,
+    outlined_panel,
     pixels_panel,
     plain_panel,
     row_names,
@@ -44,6 +46,8 @@ class Column:
             the sample's fields.
         note: what the red pixels are.
         rows: rows of the sample whose boxes are drawn in red beside the pixels.
+        outlined: row -> the id whose colour it is outlined in, over the image alone.
+        nothing: what stands below the image where no row is outlined.
     """
 
     title: str
@@ -51,15 +55,22 @@ class Column:
     pixels: torch.Tensor | None = None
     note: str | None = None
     rows: tuple[int, ...] = ()
+    outlined: Mapping[int, int] = field(default_factory=dict)
+    nothing: str = ""
 
 
 def draw_strip(
-    columns: Sequence[Column], *, caption: str = "", side: int | None = None, ignore_index: int = 255
+    columns: Sequence[Column],
+    *,
+    caption: str = "",
+    side: int | None = None,
+    ignore_index: int = 255,
+    class_names: Mapping[int, str] | None = None,
 ) -> Image.Image:
     """Draw samples side by side, with all their modalities, titles and legends.
 
-    Equal ids have equal colours in every column, and so have equal classes; depths
-    share one range.
+    Equal ids have equal colours in every column, and so have equal classes; ids and classes
+    that touch differ. Depths share one range.
 
     Args:
         columns: from left to right; a column with a ``note`` shows pixels in red.
@@ -67,6 +78,7 @@ def draw_strip(
         side: screen pixels of a panel's longer side; 168 for a canvas of up to 64
             pixels, else 300.
         ignore_index: semantic value shown as grey checks.
+        class_names: class id -> name, for the legends; in the order of areas then.
 
     Raises:
         ValueError: without columns.
@@ -76,8 +88,7 @@ def draw_strip(
     shown = [c.sample for c in columns if c.note is None] or [columns[0].sample]
     longest = max(max(c.sample.canvas_size) for c in columns)
     side = side or (168 if longest <= _PHOTOGRAPH else 300)
-    ids = Colours(row_names(shown) + values_shown(shown, "panoptic_map", without=0))
-    classes = Colours(values_shown(shown, "semantic_map", without=ignore_index), pale=True)
+    ids, classes = _colours(shown, ignore_index)
     low, high = depth_range(shown)
     grid: list[tuple[str, list[Panel | None]]] = []
 
@@ -91,22 +102,27 @@ def draw_strip(
         None if c.note is None else pixels_panel(c.sample, v, c.pixels, c.note, c.rows)
         for c, v in zip(columns, views, strict=True)
     ]
-    labelled = [image_panel(s, v, ids) if s is not None else None for s, v in plain]
-    if longest > _PHOTOGRAPH:
-        line(
-            "image",
-            [
-                p or (plain_panel(s, v) if s is not None else None)
-                for p, (s, v) in zip(pixels, plain, strict=True)
-            ],
+    labelled = [image_panel(s, v, ids, class_names) if s is not None else None for s, v in plain]
+    photographs = [
+        outlined_panel(
+            c.sample, v, {row: ids[key] for row, key in c.outlined.items()}, class_names, c.nothing
         )
+        if c.outlined or c.nothing
+        else plain_panel(c.sample, v)
+        for c, v in zip(columns, views, strict=True)
+    ]
+    if longest > _PHOTOGRAPH:
+        line("image", [p or q for p, q in zip(pixels, photographs, strict=True)])
+        line("masks and boxes", labelled)
+    elif any(c.outlined for c in columns):
+        line("image", photographs)
         line("masks and boxes", labelled)
     else:
         line("image, masks and boxes", [p or q for p, q in zip(pixels, labelled, strict=True)])
     line(
         "semantic map",
         [
-            label_panel(s.semantic_map, s, v, classes, ignore_index)
+            label_panel(s.semantic_map, s, v, classes, ignore_index, class_names)
             if s is not None and s.semantic_map is not None
             else None
             for s, v in plain
@@ -130,6 +146,32 @@ def draw_strip(
         [normals_panel(s, v) if s is not None and s.normals is not None else None for s, v in plain],
     )
     return _lay_out([c.title for c in columns], grid, caption)
+
+
+def _colours(shown: Sequence[DenseSample], ignore_index: int) -> tuple[Colours, Colours]:
+    """The ids' colours and the classes'."""
+    named = set(row_names(shown)) | set(values_shown(shown, "panoptic_map", without=0))
+    nothing = min(named, default=0) - 1
+    maps: list[np.ndarray] = []
+    for sample in shown:
+        if sample.panoptic_map is not None:
+            found = _array(sample.panoptic_map)
+            maps.append(np.where(found == 0, nothing, found))
+        elif sample.instance_masks is not None:
+            masks = _array(sample.instance_masks)
+            ids = np.full(masks.shape[1:], nothing, dtype=np.int64)
+            for name, mask in zip(names_of_rows(sample), masks, strict=False):
+                ids[mask] = name
+            maps.append(ids)
+    semantic = [_array(s.semantic_map) for s in shown if s.semantic_map is not None]
+    return (
+        Colours.apart(maps, without=nothing, also=named),
+        Colours.apart(semantic, without=ignore_index, pale=True),
+    )
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.as_subclass(torch.Tensor).detach().cpu().numpy()
 
 
 def png_bytes(picture: Image.Image) -> bytes:
