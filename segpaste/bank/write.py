@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segpaste.bank.errors import BankError
+from segpaste.bank.folder_beside import flush, folder_beside
 from segpaste.bank.layout import INDEX_DTYPE, Chunk, check_record, record_dtype
 from segpaste.bank.meta import META_FILE, BackendName, BankHead, BankMeta, ContentDigest, FileEntry
 from segpaste.bank.open import backend_class
@@ -53,7 +50,7 @@ def write_bank(
     kind = backend_class(backend)
     check_new(path)
     try:
-        with _folder_beside(target) as folder:
+        with folder_beside(target) as folder:
             content = ContentDigest(head)
             writer = kind.writer(folder, head, count)
             try:
@@ -75,10 +72,10 @@ def write_bank(
             )
             (folder / META_FILE).write_text(meta.to_json(), encoding="utf-8")
             for name in (*meta.files, META_FILE):
-                _flush(folder / name)
-            _flush(folder)
+                flush(folder / name)
+            flush(folder)
             _move(folder, target, path)
-            _flush(target.parent)
+            flush(target.parent)
     except OSError as error:
         raise BankError(f"{path}: cannot be written: {error}") from error
     return meta
@@ -149,51 +146,3 @@ def _move(folder: Path, target: Path, path: str | Path) -> None:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             raise BankError(f"{path}: exists, expected a new path") from error
         raise
-
-
-@contextmanager
-def _folder_beside(target: Path) -> Iterator[Path]:
-    """A new folder, locked as long as this process works on it."""
-    prefix = f".{target.name}.writing-"
-    for entry in list(os.scandir(target.parent)):
-        if entry.name.startswith(prefix):
-            _remove_leftover(Path(entry.path))
-    folder, lock = _new_locked_folder(target.parent, prefix)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)  # where all went well it has been renamed
-        os.close(lock)
-
-
-def _new_locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
-    while True:
-        folder = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
-        folder.mkdir()
-        with suppress(FileNotFoundError):  # somebody took it for a leftover before it was locked
-            lock = os.open(folder, os.O_RDONLY)
-            with suppress(OSError):  # no locks on this file system: then nobody removes leftovers either
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():
-                return folder, lock
-            os.close(lock)
-
-
-def _remove_leftover(folder: Path) -> None:
-    """Remove the folder of a writer that is dead: the system took its lock away."""
-    try:
-        lock = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    with suppress(OSError):  # in use
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    os.close(lock)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -49,3 +49,13 @@ def schema_from_categories(
             raise DataError(f"{path}: category {label}: the id occurs twice, expected ids that differ")
         classes[label] = "thing" if isthing else "stuff"
     return schema_of(classes, ignore_index, str(path))
+
+
+def free_ignore_index(categories: Any) -> int:
+    """255, or where that is the id of a category, as in LVIS, the next number that is none."""
+    entries = categories if isinstance(categories, list | tuple) else []
+    used = {entry.get("id") for entry in entries if isinstance(entry, dict)}
+    ignore = 255
+    while ignore in used:
+        ignore += 1
+    return ignore

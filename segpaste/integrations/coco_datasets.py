@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from segpaste.integrations.class_tables import schema_from_categories
+from segpaste.integrations.class_tables import free_ignore_index, schema_from_categories
 from segpaste.integrations.coco_entries import (
     CocoImage,
     category_of,
@@ -34,6 +34,7 @@ from segpaste.integrations.rle_kernels import fill_segments
 from segpaste.types import DenseSample, PanopticSchemaSpec
 from segpaste.types.dense_sample import xyxy
 from segpaste.types.numbers import whole_number
+from segpaste.types.schema import ThingOrStuff
 
 CrowdPolicy = Literal["drop", "void"]
 Transforms = Callable[[DenseSample], Any]
@@ -168,13 +169,17 @@ class CocoDetectionV2(_CocoDataset):
             categories, _ignore_index(ignore_index, categories), path, isthing_required=False
         )
         images = images_of(content, path, "id", _raise)
+        listed = [] if categories is None else categories
+        if crowd == "void":
+            _check_background(schema, path)
+            listed = [{"id": BACKGROUND, "name": "background", "isthing": 0}, *listed]
         most = max((len(image.annotations) for image in images), default=0)
         super().__init__(
             image_folder,
             path,
             transforms,
-            _with_background(schema, most, path) if crowd == "void" else _with_room(schema, most),
-            categories or [],
+            _with_room(schema, most, background=crowd == "void"),
+            listed,
             images,
             (_instances_of(image, schema, path) for image in images),
         )
@@ -418,32 +423,25 @@ def _semantic_of(masks: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return semantic
 
 
-def _with_background(schema: PanopticSchemaSpec, most: int, path: Path) -> PanopticSchemaSpec:
+def _check_background(schema: PanopticSchemaSpec, path: Path) -> None:
     if BACKGROUND in schema.classes or schema.ignore_index == BACKGROUND:
         raise DataError(
             f"{path}: crowd='void' calls the background {BACKGROUND}, which is taken, "
             "expected neither a category nor ignore_index of that number"
         )
-    table = {BACKGROUND: "stuff", **schema.classes}
-    return _with_room(
-        PanopticSchemaSpec(classes=table, ignore_index=schema.ignore_index),  # pyright: ignore[reportArgumentType]
-        most,
+
+
+def _with_room(schema: PanopticSchemaSpec, instances: int, *, background: bool = False) -> PanopticSchemaSpec:
+    classes: dict[int, ThingOrStuff] = {BACKGROUND: "stuff"} if background else {}
+    return PanopticSchemaSpec(
+        classes={**classes, **schema.classes},
+        ignore_index=schema.ignore_index,
+        max_instances_per_image=max(instances, LEAST_MAX_INSTANCES),
     )
 
 
-def _with_room(schema: PanopticSchemaSpec, most: int) -> PanopticSchemaSpec:
-    return schema.model_copy(update={"max_instances_per_image": max(most, LEAST_MAX_INSTANCES)})
-
-
 def _ignore_index(given: int | None, categories: Any) -> int:
-    if given is not None:
-        return whole_number("ignore_index", given, at_least=0)
-    entries = categories if isinstance(categories, list) else []
-    used = {entry.get("id") for entry in entries if isinstance(entry, dict)}
-    ignore = 255
-    while ignore in used:
-        ignore += 1
-    return ignore
+    return free_ignore_index(categories) if given is None else whole_number("ignore_index", given, at_least=0)
 
 
 def _refuse_panoptic(content: dict[str, Any], path: Path) -> None:
