@@ -35,11 +35,9 @@ _LEAST_AREA = 32
 _LEAST_STUFF = 256
 
 
-def _table(
-    things: Mapping[int, str], stuff: Mapping[int, str], *, slots: int, ignore_index: int = 255
-) -> PanopticSchemaSpec:
+def _table(things: Mapping[int, str], stuff: Mapping[int, str], *, slots: int) -> PanopticSchemaSpec:
     classes: dict[int, ThingOrStuff] = dict.fromkeys(things, "thing") | dict.fromkeys(stuff, "stuff")
-    return PanopticSchemaSpec(classes=classes, ignore_index=ignore_index, max_instances_per_image=slots)
+    return PanopticSchemaSpec(classes=classes, ignore_index=255, max_instances_per_image=slots)
 
 
 def _priorities(names: Mapping[int, str], **given: str) -> dict[int, int]:
@@ -71,9 +69,6 @@ def _coco_instance() -> PresetConfig:
         "batch after large-scale jittering to 1024 x 1024; 80 classes with COCO's category ids.",
         batch_copy_paste=BatchCopyPasteConfig(
             placement=_AS_IT_IS,
-            panoptic=PanopticPasteConfig(
-                taxonomy=_table(COCO_THINGS, {}, slots=128), class_priority=_COCO_PRIORITIES
-            ),
             min_area=_LEAST_AREA,
             min_pasted_area=_LEAST_AREA,
         ),
@@ -125,10 +120,7 @@ def _lvis_rare() -> PresetConfig:
         "rare ones are seen; large-scale jittering to 1024 x 1024; 1203 classes.",
         batch_copy_paste=BatchCopyPasteConfig(
             placement=BatchedPlacementConfig(scale_range=(0.5, 2.0), hflip_probability=0.5, k_range=(1, 8)),
-            panoptic=PanopticPasteConfig(
-                # LVIS uses the ids 1 to 1203, 255 among them; it has no semantic map.
-                taxonomy=_table(LVIS_THINGS, {}, slots=300, ignore_index=0)
-            ),
+            source="bank",
             min_area=_LEAST_AREA,
             min_pasted_area=_LEAST_AREA,
         ),

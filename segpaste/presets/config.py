@@ -19,7 +19,13 @@ from pydantic import (
     model_validator,
 )
 
-from segpaste.types import LEGAL_MODALITY_SETS, BatchCopyPasteConfig, Modality, modality_set_name
+from segpaste.types import (
+    LEGAL_MODALITY_SETS,
+    BatchCopyPasteConfig,
+    Modality,
+    PanopticSchemaSpec,
+    modality_set_name,
+)
 from segpaste.types.frozen_mapping import FrozenMapping
 
 if TYPE_CHECKING:
@@ -119,15 +125,17 @@ class PresetConfig(_Frozen):
     Attributes:
         name: letters, digits, dots, dashes; what :func:`get_preset` is asked for.
         description: one or a few sentences.
-        batch_copy_paste: the paste; its ``panoptic.taxonomy`` is the class table.
+        batch_copy_paste: the paste. With ``panoptic`` the batches must have semantic and panoptic
+            maps, as everywhere; a preset for instances alone has none.
         target_modalities: what the data set carries; a legal set of a paste, the image included.
-        class_names: class id -> name, of classes in the table only; may be empty.
+        class_names: class id -> name, of classes in ``panoptic.taxonomy`` only where there is one;
+            may be empty.
         void_ids: ids in the data set's files that mean *no label*: a reader turns them into
             ``ignore_index``, or into no row.
         large_scale_jitter: the jittering before the paste; ``None`` for none.
         max_instances: K, the row slots of a padded batch: a sample's own rows and the pasted.
         min_mask_area: rows of fewer pixels are dropped after the paste; 0 keeps all.
-        bank: where the donors come from, if not from the batch.
+        bank: how the donors are drawn, where they come from a bank.
         sign_off: the runs that the preset has passed.
     """
 
@@ -168,9 +176,31 @@ class PresetConfig(_Frozen):
         unknown = sorted(set(self.class_names) - known)
         if unknown:
             raise ValueError(f"class_names: got classes {unknown[:5]}, which the class table lacks")
+        if (self.bank is not None) != (self.batch_copy_paste.source == "bank"):
+            raise ValueError(
+                f"bank: got {'some' if self.bank else 'None'} with batch_copy_paste.source "
+                f"{self.batch_copy_paste.source!r}, expected bank donors exactly with 'bank'"
+            )
+        maps = {Modality.SEMANTIC, Modality.PANOPTIC}
+        if schema is not None and not maps <= self.target_modalities:
+            raise ValueError(
+                f"target_modalities: got {modality_set_name(self.target_modalities)}, "
+                "expected semantic and panoptic beside batch_copy_paste.panoptic"
+            )
         if schema is not None and (twice := sorted(set(self.void_ids) & known)):
             raise ValueError(f"void_ids: got {twice[:5]}, which are classes; expected ids without one")
         return self
+
+    @property
+    def schema(self) -> PanopticSchemaSpec | None:
+        """The class table: the taxonomy; without one the named classes, all of them things."""
+        if self.batch_copy_paste.schema_spec is not None or not self.class_names:
+            return self.batch_copy_paste.schema_spec
+        return PanopticSchemaSpec(
+            classes=dict.fromkeys(self.class_names, "thing"),
+            ignore_index=255 if 255 not in self.class_names else max(self.class_names) + 1,
+            max_instances_per_image=self.max_instances,
+        )
 
     def jitter(self, output_size: tuple[int, int] | None = None) -> v2.Transform | None:
         """The large-scale jittering as a v2 transform over a ``DenseSample``; ``None`` without.
@@ -217,7 +247,7 @@ class PresetConfig(_Frozen):
 
     def __repr__(self) -> str:
         kind = modality_set_name(self.target_modalities)
-        schema = self.batch_copy_paste.schema_spec
+        schema = self.schema
         classes = "no class table" if schema is None else f"{len(schema.classes)} classes"
         return f"PresetConfig({self.name!r}, {kind}, {classes})"
 
