@@ -228,9 +228,28 @@ class PasteCase:
             void &= after.panoptic == 0
         return void
 
+    @property
+    def harmonized(self) -> bool:
+        """Whether the image was harmonised after the paste, and is no exact paste any more."""
+        return self.config is not None and self.config.harmonize is not None
+
     def changed(self, *names: str) -> torch.Tensor:
-        """``[H, W]`` bool, where the output differs from the target in these maps, all by default."""
-        return changed_pixels(self.before, self.after, names or None)
+        """``[H, W]`` bool, where the output differs from the target in these maps, all by default.
+
+        Without the image where it is harmonised: what changed there says nothing of the paste.
+        """
+        return self._differing(self.after, *names)
+
+    def meant_to_change(self, expected: ExpectedPaste) -> torch.Tensor:
+        """``[H, W]`` bool, where the paste as specified differs from the target; as :meth:`changed`."""
+        return self._differing(expected.out)
+
+    def _differing(self, other: SampleView, *names: str) -> torch.Tensor:
+        """``[H, W]`` bool, where ``other`` differs from the target in these maps; as :meth:`changed`."""
+        chosen = names or tuple(self.before.maps())
+        if self.harmonized:
+            chosen = tuple(name for name in chosen if name != "image")
+        return changed_pixels(self.before, other, chosen)
 
     def if_pasted(self, finding: Finding) -> Finding:
         """The finding; but if it is not violated and nothing was pasted: not exercised."""

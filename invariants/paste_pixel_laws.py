@@ -66,10 +66,15 @@ def frame_kept(case: PasteCase) -> Finding:
 # --- where the picture may change ----------------------------------------------------
 
 
+_HARMONIZED = "config.harmonize is set: the image is no exact paste, by design"
+
+
 def _unchanged_outside(name: str) -> Callable[[PasteCase], Finding]:
     fields = ("depth", "depth_valid") if name == "depth" else (name,)
 
     def unchanged_outside_union(case: PasteCase) -> Finding:
+        if name == "image" and case.harmonized:
+            return not_applicable(_HARMONIZED)
         if case.expected is None and case.before.masks is None:
             return case.undecided()
         found = case.changed(*fields) & ~case.union
@@ -90,6 +95,8 @@ def _inside_is_source(name: str) -> Callable[[PasteCase], Finding]:
     fields = ("depth", "depth_valid") if name == "depth" else (name,)
 
     def inside_union_is_source(case: PasteCase) -> Finding:
+        if name == "image" and case.harmonized:
+            return not_applicable(_HARMONIZED)
         expected = case.expected
         if expected is None:
             return case.undecided()
@@ -198,9 +205,10 @@ def not_on_padding(case: PasteCase) -> Finding:
     padding = case.before.padding
     if padding is None:
         return not_applicable("no padding mask")
-    found = by_pixels(
-        padding & (case.claimed | (case.changed() & ~case.turned_void)), "pasted or changed on padding"
-    )
+    changed = case.changed() & ~case.turned_void
+    if case.harmonized:  # such an image keeps its padding, too
+        changed |= changed_pixels(case.before, case.after, ("image",))
+    found = by_pixels(padding & (case.claimed | changed), "pasted or changed on padding")
     if case.expected is not None:
         return exercised(found, bool(case.expected.on_padding.any()), "nothing would have met padding")
     return exercised(found, bool(padding.any()) and bool(case.new), "no padding, or nothing pasted")
@@ -297,7 +305,7 @@ def stuff_threshold(case: PasteCase) -> Finding:
         given_back = given_back | (case.claimed & expected.reverted)
     found = by_pixels(given_back, f"pasted over stuff that takes it back {_losses(expected.stuff)}")
     if found is HELD:
-        meant = changed_pixels(case.before, expected.out) & expected.stuff_lost & expected.union
+        meant = case.meant_to_change(expected) & expected.stuff_lost & expected.union
         found = by_pixels(
             meant & ~case.changed(), f"taken back by stuff that has enough left {_losses(expected.stuff)}"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from segpaste.invariants.inferred import changed_pixels
 from segpaste.invariants.masks import depth_of_cover, tight_boxes
 from segpaste.invariants.paste_case import PasteCase
 from segpaste.invariants.registry import register
@@ -381,7 +380,7 @@ def every_row_is_painted(case: PasteCase) -> Finding:
         return case.undecided()
     masks = present(case.after.masks)
     shows_target = ~case.changed() & case.union
-    should_change = changed_pixels(case.before, expected.out)
+    should_change = case.meant_to_change(expected)
     offending: list[int] = []
     messages: list[str] = []
     wrong = torch.zeros_like(case.union)
