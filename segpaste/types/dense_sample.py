@@ -74,6 +74,12 @@ class DenseSample:
     camera_intrinsics: CameraIntrinsics | None = None
     metric_depth: bool = False
 
+    def __init_subclass__(cls) -> None:
+        """A subclass goes through torchvision's transforms as a whole, too."""
+        from segpaste.types.leaves import register_node  # it knows this class
+
+        register_node(cls)
+
     def __post_init__(self) -> None:
         if torch.compiler.is_compiling():
             return
