@@ -43,7 +43,7 @@ def multiband_change(
     for _ in range(levels):
         gaussian.append(_both_axes(_halved, gaussian[-1]))
     channels = difference.shape[1]
-    coarsest = _coarsest_level(union, valid, levels)[:, None, None, None]
+    coarsest = coarsest_level(union, valid, levels)[:, None, None, None]
     change, inside, coarser = difference, known, difference  # replaced in the first round
     for level in range(levels, -1, -1):
         total, weight, mask, cover = gaussian[level].split((channels, 1, 1, 1), dim=1)
@@ -69,8 +69,10 @@ def multiband_reach(levels: int) -> int:
     return 4 * (2**levels - 1)
 
 
-def _coarsest_level(union: torch.Tensor, valid: torch.Tensor, levels: int) -> torch.Tensor:
-    """``[B]`` int64, from areas and lengths of edges, which are counts: the same everywhere.
+def coarsest_level(union: torch.Tensor, valid: torch.Tensor, levels: int) -> torch.Tensor:
+    """How often the resolution is halved for each sample, at most ``levels``: ``[B]`` int64.
+
+    From areas and lengths of edges, which are counts, and so the same everywhere.
 
     Four times the area over the length of the edge is the side of a square, the diameter of
     a disc, and twice the width of a line.

@@ -41,36 +41,24 @@ def poisson_change(
     Returns:
         float32, 0 outside the box.
     """
+    height, width = union.shape[1:]
     rows = _sides(union.any(dim=2), valid.any(dim=2).sum(dim=1))
     columns = _sides(union.any(dim=1), valid.any(dim=1).sum(dim=1))
-    height, width = _window(rows, union.shape[1]), _window(columns, union.shape[2])
-    down, across = _places(rows, height, union.shape[1]), _places(columns, width, union.shape[2])
-    boxed = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
-    sample = torch.arange(len(union), device=union.device)[:, None, None]
-    place = (sample, down[:, :, None], across[:, None, :])
+    boxed = _within(rows, height)[:, None, :, None] & _within(columns, width)[:, None, None, :]
     # float64, which neither autocast nor TF32 touches in a matrix product.
-    steps = torch.where(boxed[:, None], difference.movedim(1, 3)[place].movedim(3, 1), 0.0).to(torch.float64)
-    weight = torch.where(boxed, alpha[place], 0.0).to(torch.float64)[:, None]
-    wanted = _divergence(steps, weight)
-    vertical, horizontal = _basis(rows, height), _basis(columns, width)
-    found = _solved(wanted, vertical, horizontal)
+    steps, weight = difference.to(torch.float64), alpha[:, None].to(torch.float64)
+    found = _solved(_divergence(steps, weight), _basis(rows, height), _basis(columns, width))
     free = rows.low_free & rows.high_free & columns.low_free & columns.high_free
-    found = torch.where(
-        free[:, None, None, None], _with_mean(found, steps, union[place][:, None], boxed[:, None]), found
-    )
-    found = torch.where(boxed[:, None], found, 0.0).to(torch.float32)
-    return _back(found, rows, columns, union.shape)
+    with_mean = _with_mean(found, steps, union[:, None], boxed)
+    found = torch.where(free[:, None, None, None], with_mean, found)
+    return torch.where(boxed, found, 0.0).to(torch.float32)
 
 
 def bounding_boxes(union: torch.Tensor) -> torch.Tensor:
     """Where each sample's bounding box lies: ``[B, H, W]`` bool."""
     nowhere = torch.zeros_like(union[:, 0, 0], dtype=torch.int64)
     rows, columns = _sides(union.any(dim=2), nowhere), _sides(union.any(dim=1), nowhere)
-    y = torch.arange(union.shape[1], device=union.device)
-    x = torch.arange(union.shape[2], device=union.device)
-    within_rows = (y >= rows.low[:, None]) & (y < (rows.low + rows.length)[:, None])
-    within_columns = (x >= columns.low[:, None]) & (x < (columns.low + columns.length)[:, None])
-    return within_rows[:, :, None] & within_columns[:, None, :]
+    return _within(rows, union.shape[1])[:, :, None] & _within(columns, union.shape[2])[:, None, :]
 
 
 class _Sides(NamedTuple):
@@ -86,8 +74,9 @@ class _Basis(NamedTuple):
     """Eigenvectors and eigenvalues of minus the second difference, orthonormal.
 
     Attributes:
-        vectors: ``[B, n, n]`` float64, place by frequency; 0 beyond a box's own length.
-        values: ``[B, n]`` float64.
+        vectors: ``[B, size, size]`` float64, place by frequency; 0 outside the box, and for
+            frequencies beyond its length.
+        values: ``[B, size]`` float64.
     """
 
     vectors: torch.Tensor
@@ -102,20 +91,10 @@ def _sides(occupied: torch.Tensor, extent: torch.Tensor) -> _Sides:
     return _Sides(low, (high - low).clamp(min=0), low == 0, high == extent)
 
 
-def _window(sides: _Sides, size: int) -> int:
-    """How much to work on: the whole axis, or where it costs nothing to ask, the longest box."""
-    if torch.compiler.is_compiling() or sides.length.device.type != "cpu":
-        return size
-    return max(int(sides.length.max()), 1)
-
-
-def _places(sides: _Sides, window: int, size: int) -> torch.Tensor:
-    offset = torch.arange(window, device=sides.low.device)
-    return (sides.low[:, None] + offset).clamp(max=size - 1)
-
-
-def _inside(sides: _Sides, window: int) -> torch.Tensor:
-    return torch.arange(window, device=sides.low.device) < sides.length[:, None]
+def _within(sides: _Sides, size: int) -> torch.Tensor:
+    """``[B, size]`` bool, the places of the box."""
+    place = torch.arange(size, device=sides.low.device)
+    return (place >= sides.low[:, None]) & (place < (sides.low + sides.length)[:, None])
 
 
 def _divergence(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -128,8 +107,10 @@ def _divergence(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     )
 
 
-def _basis(sides: _Sides, window: int) -> _Basis:
+def _basis(sides: _Sides, size: int) -> _Basis:
     """Sines with nodes just beyond the fixed ends; cosines where both ends are free.
+
+    Place i counts from the beginning of the box, n is its length.
 
     Both fixed, DST-I: ``sin(pi (i + 1) (k + 1) / (n + 1))``; one free, counted from the
     fixed end: ``sin(pi (i + 1) (2 k + 1) / (2 n + 1))``; both free, DCT-II:
@@ -138,8 +119,8 @@ def _basis(sides: _Sides, window: int) -> _Basis:
     n = sides.length.clamp(min=1)[:, None, None]
     low_free, high_free = sides.low_free[:, None, None], sides.high_free[:, None, None]
     both, one = low_free & high_free, low_free ^ high_free
-    i = torch.arange(window, device=n.device)[None, :, None]
-    k = torch.arange(window, device=n.device)[None, None, :]
+    k = torch.arange(size, device=n.device)[None, None, :]
+    i = k.mT - sides.low[:, None, None]
     from_fixed = torch.where(low_free, n - i, i + 1)
     turns = torch.where(both, (2 * i + 1) * k, from_fixed * torch.where(one, 2 * k + 1, k + 1))
     whole = torch.where(both, 2 * n, torch.where(one, 2 * n + 1, n + 1))
@@ -147,7 +128,7 @@ def _basis(sides: _Sides, window: int) -> _Basis:
     angle = (turns % (2 * whole)).to(torch.float64) / whole.to(torch.float64) * math.pi
     waves = torch.where(both, angle.cos(), angle.sin())
     squared_norm = torch.where(both, torch.where(k > 0, n / 2, n), whole / torch.where(one, 4, 2))
-    there = (i < n) & (k < n)
+    there = (i >= 0) & (i < n) & (k < n)
     vectors = torch.where(there, waves / squared_norm.to(torch.float64).sqrt(), 0.0)
     frequency = torch.where(both, 2 * k, torch.where(one, 2 * k + 1, k + 1)).to(torch.float64)
     half = (frequency / whole.to(torch.float64) * (math.pi / 2)).sin()
@@ -179,20 +160,3 @@ def _with_mean(
     count = boxed.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     of_all = torch.where(boxed, found - steps, 0.0).sum(dim=(2, 3), keepdim=True) / count
     return found - torch.where(left > 0, of_rest, of_all)
-
-
-def _back(found: torch.Tensor, rows: _Sides, columns: _Sides, shape: torch.Size) -> torch.Tensor:
-    """From the windows to the canvas."""
-    batch, height, width = shape
-    y = torch.arange(height, device=found.device) - rows.low[:, None]
-    x = torch.arange(width, device=found.device) - columns.low[:, None]
-    there = ((y >= 0) & (y < rows.length[:, None]))[:, None, :, None] & (
-        (x >= 0) & (x < columns.length[:, None])
-    )[:, None, None, :]
-    place = (
-        torch.arange(batch, device=found.device)[:, None, None, None],
-        torch.arange(found.shape[1], device=found.device)[None, :, None, None],
-        y.clamp(0, found.shape[2] - 1)[:, None, :, None],
-        x.clamp(0, found.shape[3] - 1)[:, None, None, :],
-    )
-    return torch.where(there, found[place], 0.0)

@@ -13,40 +13,15 @@ _TO_CONES = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.024
 # From their logarithms to l, alpha, beta: orthonormal rows, so that the inverse is the transpose.
 _TO_LAB = np.diag([3**-0.5, 6**-0.5, 2**-0.5]) @ np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]])
 
+# Logarithms are natural ones here, decadic in the paper: shifting and scaling does not mind.
 _BLACK = 1 / 255  # added before the logarithm, which black has none of
 _FLAT = 1e-10  # a variance below this is that of a constant region
 
 
-def transfer_colours(
-    pasted: torch.Tensor, before: torch.Tensor, union: torch.Tensor, valid: torch.Tensor, max_gain: float
-) -> torch.Tensor:
-    """The pasted images with the union's colours moved towards the target's: ``[B, C, H, W]``.
+class Colours(NamedTuple):
+    """What is transferred, per sample and channel, ``[B, C, 1, 1]``; 0 where there is no pixel.
 
-    With three channels in l-alpha-beta, channel by channel in the image's own values else:
-    ``(x - mean_source) * std_target / std_source + mean_target``. The source's statistics
-    are those of the union, the target's those of its valid pixels before the paste. Of what
-    stands outside the union nothing is said.
-
-    Args:
-        pasted: ``[B, C, H, W]`` float32 in 0..1.
-        before: likewise, the target.
-        union: ``[B, H, W]`` bool.
-        valid: ``[B, H, W]`` bool, false on padding.
-        max_gain: bound of the quotient of deviations, and its reciprocal the lower one.
-    """
-    in_colour = pasted.shape[1] == 3
-    if in_colour:
-        pasted, before = _to_lab(pasted), _to_lab(before)
-    source, target = _statistics(pasted, union), _statistics(before, valid)
-    varied = (source.variance > _FLAT) & (target.variance > _FLAT)
-    quotient = torch.where(varied, target.variance, 1.0) / torch.where(varied, source.variance, 1.0)
-    gain = torch.where(varied, quotient.sqrt().clamp(1 / max_gain, max_gain), 1.0)
-    moved = (pasted - source.mean) * gain.to(torch.float32) + target.mean
-    return _from_lab(moved) if in_colour else moved
-
-
-class _Statistics(NamedTuple):
-    """Per sample and channel, ``[B, C, 1, 1]``; 0 where there is no pixel.
+    Of l, alpha and beta with three channels, of the image's own values else.
 
     Attributes:
         mean: float32.
@@ -57,24 +32,62 @@ class _Statistics(NamedTuple):
     variance: torch.Tensor
 
 
-def _statistics(values: torch.Tensor, where: torch.Tensor) -> _Statistics:
-    # Sums in float64: a float32 sum over a large canvas loses the digits that variance lives on.
-    chosen = where[:, None]
-    count = chosen.sum(dim=(2, 3), keepdim=True).clamp(min=1).to(torch.float64)
-    total = torch.where(chosen, values, 0.0).sum(dim=(2, 3), keepdim=True, dtype=torch.float64)
-    mean = (total / count).to(torch.float32)
-    apart = torch.where(chosen, values - mean, 0.0)
-    squares = (apart * apart).sum(dim=(2, 3), keepdim=True, dtype=torch.float64)
-    return _Statistics(mean, squares / count)
+def colours_of(images: torch.Tensor, where: torch.Tensor) -> Colours:
+    """Mean and variance of some pixels.
+
+    Args:
+        images: ``[B, C, H, W]`` float32 in 0..1.
+        where: ``[B, H, W]`` bool.
+    """
+    return _statistics(_to_lab(images) if images.shape[1] == 3 else images, where)
+
+
+def transfer_colours(
+    pasted: torch.Tensor, union: torch.Tensor, target: Colours, max_gain: float
+) -> torch.Tensor:
+    """The pasted images with the union's colours those of the target: ``[B, C, H, W]``.
+
+    ``(x - mean_source) * std_target / std_source + mean_target``, with three channels in
+    l-alpha-beta, else channel by channel. The source's statistics are those of the union.
+    Of what stands outside the union nothing is said.
+
+    Args:
+        pasted: ``[B, C, H, W]`` float32 in 0..1.
+        union: ``[B, H, W]`` bool.
+        target: of the target's valid pixels before the paste.
+        max_gain: bound of the quotient of deviations, and its reciprocal the lower one.
+            Where one of the two is of one colour, the quotient is 1.
+    """
+    in_colour = pasted.shape[1] == 3
+    values = _to_lab(pasted) if in_colour else pasted
+    source = _statistics(values, union)
+    varied = (source.variance > _FLAT) & (target.variance > _FLAT)
+    quotient = torch.where(varied, target.variance, 1.0) / torch.where(varied, source.variance, 1.0)
+    gain = quotient.sqrt().clamp(1 / max_gain, max_gain)
+    moved = (values - source.mean) * gain.to(torch.float32) + target.mean
+    return _from_lab(moved) if in_colour else moved
+
+
+def _statistics(values: torch.Tensor, where: torch.Tensor) -> Colours:
+    count = where.sum(dim=(1, 2)).clamp(min=1)[:, None, None, None].to(torch.float64)
+    mean = _total(torch.where(where[:, None], values, 0.0)) / count
+    mean = mean.to(torch.float32)
+    apart = torch.where(where[:, None], values - mean, 0.0)
+    return Colours(mean, _total(apart * apart) / count)
+
+
+def _total(values: torch.Tensor) -> torch.Tensor:
+    """Rows in float32, what they make in float64: a large canvas would lose digits otherwise."""
+    return values.sum(dim=3, keepdim=True).to(torch.float64).sum(dim=2, keepdim=True)
 
 
 def _to_lab(rgb: torch.Tensor) -> torch.Tensor:
-    return _mixed(_TO_LAB, torch.log10(_mixed(_TO_CONES, rgb) + _BLACK))
+    return _mixed(_TO_LAB, torch.log(_mixed(_TO_CONES, rgb) + _BLACK))
 
 
 def _from_lab(lab: torch.Tensor) -> torch.Tensor:
-    # 10**2 is far beyond white; the bound keeps what a large gain makes of it finite.
-    cones = torch.pow(10.0, _mixed(_TO_LAB.T, lab).clamp(max=2.0)) - _BLACK
+    # exp(4) is far beyond white; the bound keeps what a large gain makes of it finite.
+    cones = torch.exp(_mixed(_TO_LAB.T, lab).clamp(max=4.0)) - _BLACK
     return _mixed(np.linalg.inv(_TO_CONES), cones)
 
 

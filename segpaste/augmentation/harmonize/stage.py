@@ -9,9 +9,13 @@ from torch import nn
 
 from segpaste.augmentation.arguments import check_int64_row, check_padded
 from segpaste.augmentation.harmonize.alpha import feather_alpha
-from segpaste.augmentation.harmonize.multiband import multiband_change
+from segpaste.augmentation.harmonize.multiband import (
+    coarsest_level,
+    multiband_change,
+    multiband_reach,
+)
 from segpaste.augmentation.harmonize.poisson import bounding_boxes, poisson_change
-from segpaste.augmentation.harmonize.reinhard import transfer_colours
+from segpaste.augmentation.harmonize.reinhard import Colours, colours_of, transfer_colours
 from segpaste.paste.rng import philox_words
 from segpaste.types import HarmonizeConfig, PaddedBatchedDenseSample
 from segpaste.types.tensors import plain
@@ -33,8 +37,9 @@ class Harmonize(nn.Module):
     0..1 and rounded; float32 is expected in 0..1: values outside are taken as the nearest
     bound, NaN as 0, and the result lies in 0..1. So harmonise before normalising.
 
-    Not bit for bit the same on every device and in every batch, as sums of floats are not:
-    see the tolerances in the documentation.
+    Not bit for bit the same on every device, nor eager and compiled, as sums of floats are
+    not: see the tolerances in the documentation. On the CPU, eager, a sample's bits do not
+    depend on its batch.
 
     Args:
         config: how.
@@ -112,21 +117,73 @@ class Harmonize(nn.Module):
             # Not chosen is as not pasted.
             chosen = philox_words(seeds, 0, _HARMONIZE)[:, 0] < self._below
             union = union & chosen[:, None, None]
+        if torch.compiler.is_compiling() or images.device.type != "cpu":
+            return self._changed(
+                images, former, union, valid, self._target_colours(former, valid), self._levels
+            )
+        return self._one_by_one(images, former, union, valid)
+
+    def _one_by_one(
+        self, images: torch.Tensor, former: torch.Tensor, union: torch.Tensor, valid: torch.Tensor
+    ) -> torch.Tensor:
+        """The same on the CPU, where work on what does not change can be left out.
+
+        So no sample's bits depend on the batch.
+        """
+        result = images.clone()
+        for b in union.flatten(1).any(dim=1).nonzero().flatten().tolist():
+            one = slice(b, b + 1)
+            ys, xs = _box(union[b], 1, 1)
+            levels = 0
+            if self._method == "multiband":
+                near = (one, ys, xs)
+                levels = int(coarsest_level(union[near], valid[near], self._levels))
+                # Twice the reach, so that what is beyond the window cannot be told from the target.
+                ys, xs = _box(union[b], 2 * multiband_reach(levels) + 1, 2**levels)
+            here, pixels = (one, ys, xs), (one, slice(None), ys, xs)
+            colours = self._target_colours(former[one], valid[one])
+            result[pixels] = self._changed(
+                images[pixels], former[pixels], union[here], valid[here], colours, levels
+            )
+        return result
+
+    def _target_colours(self, former: torch.Tensor, valid: torch.Tensor) -> Colours | None:
+        return colours_of(_unit(former), valid) if self._method == "reinhard" else None
+
+    def _changed(
+        self,
+        images: torch.Tensor,
+        former: torch.Tensor,
+        union: torch.Tensor,
+        valid: torch.Tensor,
+        colours: Colours | None,
+        levels: int,
+    ) -> torch.Tensor:
         source, target = _unit(images), _unit(former)
         difference = torch.where(union[:, None], source - target, 0.0)
         alpha = feather_alpha(union, valid, self._feather)
         if self._method == "multiband":
-            change = multiband_change(difference, alpha, union, valid, self._levels)
+            change = multiband_change(difference, alpha, union, valid, levels)
             changed = (union | (change != 0).any(dim=1)) & valid
         elif self._method == "poisson":
             change = poisson_change(difference, alpha, union, valid)
             changed = bounding_boxes(union) & valid
-        elif self._method == "reinhard":
-            moved = transfer_colours(source, target, union, valid, self._max_gain).clamp(0.0, 1.0)
+        elif colours is not None:
+            moved = transfer_colours(source, union, colours, self._max_gain).clamp(0.0, 1.0)
             change, changed = alpha[:, None] * (moved - target), union
         else:
             change, changed = alpha[:, None] * difference, union & (alpha < 1)
         return torch.where(changed[:, None], _like(target + change, images), images)
+
+
+def _box(union: torch.Tensor, margin: int, grid: int) -> tuple[slice, slice]:
+    """The bounding box of a union ``[H, W]`` with a margin, beginning on a multiple of ``grid``."""
+    sides: list[slice] = []
+    for dim in (1, 0):
+        occupied = union.any(dim=dim).nonzero()
+        low, high = int(occupied[0]) - margin, int(occupied[-1]) + 1 + margin
+        sides.append(slice(max(low, 0) // grid * grid, min(high, union.shape[1 - dim])))
+    return sides[0], sides[1]
 
 
 def _unit(images: torch.Tensor) -> torch.Tensor:
