@@ -30,6 +30,7 @@ def test_python_blocks_run_from_top_to_bottom(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("segpaste.presets.registry._registered", {})  # what a page registers stays there
     page = (ROOT / name).read_text("utf-8")
     namespace = {"__name__": name}
     for match in BLOCK.finditer(page):
