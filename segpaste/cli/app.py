@@ -243,3 +243,74 @@ def show(
     from segpaste.cli.show import show as show_one
 
     return show_one(file, out=out, index=index, inline=inline)
+
+
+@app.command()
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Print this one, as YAML to start one's own from.")
+    ] = None,
+) -> int:
+    """List the presets: configurations for known data sets."""
+    from segpaste.cli.presets import list_all
+
+    return list_all(name)
+
+
+@app.command()
+def audit(
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME|FILE", help="A preset's name, or a YAML file with one.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="A new folder, or an earlier audit to replace.")
+    ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="DIR", help="Folder of real data; may be given several times."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="N", help="Samples of each set; all are judged.")
+    ] = 16,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides everything random.")] = 0,
+    gallery: Annotated[int, typer.Option("--gallery", metavar="N", help="How many of them are drawn.")] = 8,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="S|HxW", help="Jitter to this canvas, not to the preset's."),
+    ] = None,
+    jitter: Annotated[
+        bool, typer.Option("--jitter/--no-jitter", help="Whether to jitter before the paste.")
+    ] = True,
+    relabel: Annotated[
+        bool,
+        typer.Option("--relabel", help="Give the data the preset's classes, whatever they mean there."),
+    ] = False,
+    bank: Annotated[
+        Path | None,
+        typer.Option("--bank", metavar="BANK", help="Donors; by default crops of the data themselves."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out records that cannot be read, and count them.")
+    ] = False,
+) -> int:
+    """Run a preset over data: every law on every sample, statistics, and a gallery to look at.
+
+    Without --data the data are drawn scenes, and the photographs in the scikit-image wheel.
+    """
+    from segpaste.cli.audit import AuditRequest, run_command
+
+    return run_command(
+        AuditRequest(
+            preset=preset,
+            out=out,
+            data=tuple(data or ()),
+            samples=samples,
+            seed=seed,
+            gallery=gallery,
+            size=size,
+            jitter=jitter,
+            relabel=relabel,
+            bank=bank,
+            skip_bad=skip_bad,
+        )
+    )

@@ -97,7 +97,7 @@ def run_convert(source: Path, out: Path, backend: str) -> int:
     return PASSED
 
 
-def parsed_size(text: str) -> tuple[int, int]:
+def parsed_size(text: str, option: str = "--crop-size") -> tuple[int, int]:
     """``"128"`` or ``"96x128"``, height first, as ``(h, w)``.
 
     Raises:
@@ -108,14 +108,14 @@ def parsed_size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text)
     if found is None:
         raise UsageError(
-            f"--crop-size: got {text!r}, expected a number such as 128, or height x width such as 96x128"
+            f"{option}: got {text!r}, expected a number such as 128, or height x width such as 96x128"
         )
     size = int(found[1]), int(found[2] or found[1])
     try:
         check_cropping(size, 0, "shrink")
     except ValueError as error:
         _, _, expected = str(error).rpartition(", expected ")
-        raise UsageError(f"--crop-size: got {text!r}, expected {expected}") from None
+        raise UsageError(f"{option}: got {text!r}, expected {expected}") from None
     return size
 
 

@@ -1,0 +1,82 @@
+"""The gallery: before, donor and after, with what was pasted outlined and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from PIL import Image
+
+from segpaste.audit.judging import Violation
+from segpaste.audit.pipeline import Step
+from segpaste.testing.examples import ragged
+from segpaste.viz import Column, draw_strip
+
+SIDE = 344
+
+
+def step_strip(step: Step, names: Mapping[int, str], ignore_index: int) -> Image.Image:
+    """Target, donor and result side by side, with all modalities; pasted objects are outlined.
+
+    An object has the colour of its new id in the result and in the donor.
+    """
+    before, donor = ragged(step.before), ragged(step.donor)
+    in_result, in_donor = _pasted_rows(step)
+    return draw_strip(
+        [
+            Column("before (jittered)", before),
+            Column("donor", donor, outlined=in_donor, nothing="nothing of it was pasted"),
+            Column("after", step.final, outlined=in_result, nothing=_nothing(step)),
+        ],
+        side=SIDE,
+        ignore_index=ignore_index,
+        class_names=names,
+    )
+
+
+def violation_picture(violation: Violation, names: Mapping[int, str], ignore_index: int) -> Image.Image:
+    """What went in and what came out of the stage at fault, and the offending pixels."""
+    step, report = violation.step, violation.report
+    before, after = {
+        "jittered": (step.raw, ragged(step.before)),
+        "pasted": (ragged(step.before), ragged(step.pasted)),
+        "sanitized": (ragged(step.pasted), step.final),
+    }[violation.stage]
+    columns = [Column("before", before)]
+    if violation.stage == "pasted":
+        columns.append(Column("donor", ragged(step.donor)))
+    columns.append(Column("after", after))
+    mask = report.mask
+    if mask is not None and mask.shape != after.canvas_size:
+        mask = None
+    note = f"{report.count} px" if mask is not None else "no pixels: see the message"
+    columns.append(Column("offending pixels", after, None if mask is None else mask.cpu(), note))
+    return draw_strip(columns, side=SIDE, ignore_index=ignore_index, class_names=names)
+
+
+def _pasted_rows(step: Step) -> tuple[dict[int, int], dict[int, int]]:
+    """Row of the result, and row of the donor, -> new id, for everything pasted."""
+    sources = step.audit.row_source
+    if sources is None or step.pasted.instance_masks is None:
+        return {}, {}
+    ids = step.pasted.instance_ids
+    donor_rows = {
+        slot: row for row, slot in enumerate(step.donor.instance_valid[0].nonzero().flatten().tolist())
+    }
+    left = None if step.final.instance_ids is None else step.final.instance_ids.tolist()
+    in_result: dict[int, int] = {}
+    in_donor: dict[int, int] = {}
+    for slot in (sources[0] >= 0).nonzero().flatten().tolist():
+        source = int(sources[0, slot])
+        if ids is None or left is None:
+            continue
+        key = int(ids[0, slot])
+        in_donor[donor_rows[source]] = key
+        if key in left:
+            in_result[left.index(key)] = key
+    return in_result, in_donor
+
+
+def _nothing(step: Step) -> str:
+    union = step.audit.paste_union[0].as_subclass(torch.Tensor)
+    return f"{int(union.sum())} px show the donor" if bool(union.any()) else "nothing was pasted"
