@@ -93,33 +93,36 @@ def depth_between(leaf: torch.Tensor, lookup: Lookup, between: Between | None) -
     invalid pixel is read. A depth that comes out not finite or not positive is invalid.
     """
     valid = leaf[1] != 0
-    depth = torch.where(valid, leaf[0], 0)
-    nearest = looked_up(torch.stack([depth, valid.to(depth.dtype)]), lookup)
+    channels = torch.where(valid, leaf, 0)
     if between is None:
-        return nearest
-    total, weight = between(torch.stack([depth, valid.to(depth.dtype)]))
-    value = total / weight
-    good = (nearest[1] != 0) & (weight > 0) & value.isfinite() & (value > 0)
-    return torch.stack([torch.where(good, value, 0), good.to(value.dtype)])
+        return looked_up(channels, lookup)
+    moved = between(channels)
+    value = moved[0].div_(moved[1])  # not finite where no valid pixel has a weight
+    good = looked_up(valid, lookup) & (value > 0) & (value < torch.inf)
+    value.masked_fill_(~good, 0)
+    moved[1].copy_(good)
+    return moved
 
 
 def normals_between(normals: torch.Tensor, lookup: Lookup, between: Between | None) -> torch.Tensor:
     """Normals ``[3, H, W]`` at a lookup, unit vectors; none where the nearest pixel has none.
 
-    With ``between`` interpolated, and made unit vectors again in float64; where they cancel
-    out, the nearest one.
+    With ``between`` interpolated, and made unit vectors again; where they cancel out, the nearest
+    one.
     """
-    nearest = looked_up(normals, lookup)
     if between is None:
-        return nearest
-    some = (nearest != 0).any(dim=0)
-    mean = between(normals).to(torch.float64)
-    length = mean.square().sum(dim=0).sqrt()
-    single = nearest.to(torch.float64)
-    cancelled = length <= LEAST_LENGTH
-    mean = torch.where(cancelled, single, mean)
-    length = torch.where(cancelled, single.square().sum(dim=0).sqrt(), length)
-    return torch.where(some, mean / length, 0).to(normals.dtype)
+        return looked_up(normals, lookup)
+    some = looked_up((normals != 0).any(dim=0), lookup)
+    mean = between(normals)
+    x, y, z = mean
+    length = (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_()
+    cancelled = (length <= LEAST_LENGTH) & some
+    mean.div_(length).clamp_(-1, 1)  # a rounded length may leave a component an ulp above 1
+    mean.masked_fill_(~some, 0)
+    if bool(cancelled.any()):
+        nearest = looked_up(normals, lookup)
+        mean = torch.where(cancelled, torch.nn.functional.normalize(nearest, dim=0), mean)
+    return mean
 
 
 def turned(normals: torch.Tensor, turn: tuple[float, float]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""torchvision's transforms v2, called on a dict of tv_tensors."""
+"""torchvision's transforms v2, called on a dict of tv_tensors or on whole samples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from segpaste.augmentation import FixedSizeCrop, RandomResize
 from segpaste.testing.adapters.assembly import assemble, in_range, seeded_torch
 from segpaste.testing.adapters.base import (
+    DTYPE_KEPT,
     ROWS_ALIGNED,
     Accepts,
     Adapted,
@@ -53,6 +55,8 @@ _KIND_OF_MODULE: dict[str, AugmentationKind] = {
     "_type_conversion": "photometric",
 }
 _KIND_OF_CLASS: dict[type, AugmentationKind] = {
+    FixedSizeCrop: "geometric",
+    RandomResize: "geometric",
     v2.ConvertImageDtype: "photometric",
     v2.GaussianBlur: "photometric",
     v2.GaussianNoise: "photometric",
@@ -64,6 +68,16 @@ _KIND_OF_CLASS: dict[type, AugmentationKind] = {
     v2.SanitizeBoundingBoxes: "geometric",
     v2.ToDtype: "photometric",
 }
+_MOVES_PADDING_NOT = (
+    v2.RandomIoUCrop,
+    v2.RandomResize,
+    v2.RandomResizedCrop,
+    v2.RandomShortestSize,
+    v2.Resize,
+    v2.ScaleJitter,
+)
+"""Geometric transforms after which padding is still at the right and at the bottom."""
+
 _CONTAINERS = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder)
 
 
@@ -83,21 +97,27 @@ class TorchvisionTransform(Adapter):
     ``masks`` ``[N, H, W]``, ``semantic`` and ``panoptic`` ``[H, W]``, ``depth``,
     ``depth_valid`` and ``padding`` ``[1, H, W]`` and ``normals`` ``[3, H, W]``, each a
     ``Mask``; ``labels`` and ``ids`` are plain tensors ``[N]``, which transforms pass through.
-    The donor is not used. Torch's global generator is seeded, and put back afterwards.
+    Or it is called on a whole ``DenseSample``. The donor is not used. Torch's global generator
+    is seeded, and put back afterwards.
 
     Args:
-        transform: the transform, or any callable that takes and returns such a dict.
+        transform: the transform, or any callable that takes and returns such a dict or sample.
         kind: ``"geometric"`` or ``"photometric"``; by default what torchvision's module
             says, for a container geometric if any part is.
         name: what reports call it; by default the class, with the parts of a container.
-        modalities: what the dict holds, if the sample has it. All but normals by default:
-            no transform of torchvision turns the vectors of a map.
+        whole_samples: call the transform on a ``DenseSample``. By default if it, or a part of
+            it, is one of segpaste's transforms.
+        modalities: what is handed over, if the sample has it. By default everything in a whole
+            sample, all but normals in a dict: no transform of torchvision turns the vectors of
+            a map.
         types: key of the dict -> tv_tensor class, where ``Mask`` is not what you use, such as
             ``{"semantic": SemanticMap}`` for a ``fill`` of its own.
         mask_dtype: of ``masks``, ``torch.uint8`` (0 and 1) as in torchvision's data sets, or
             ``torch.bool``. What is not 0 in the result is true.
-        camera: hand over camera intrinsics and ``metric_depth``, to be passed through; by
-            default samples are taken without.
+        camera: hand over camera intrinsics and ``metric_depth``; by default as part of a whole
+            sample only. In a dict both are passed through.
+        padding: hand over padding masks. By default always in a dict; in a whole sample where
+            the transform leaves padding at the right and at the bottom, for others refuse it.
         image_dtypes, channels, min_side, max_side: what images it can be given. By default
             ``min_side`` is the size of a ``RandomCrop`` that does not pad.
 
@@ -108,14 +128,16 @@ class TorchvisionTransform(Adapter):
 
     def __init__(
         self,
-        transform: Callable[[dict[str, Any]], dict[str, Any]],
+        transform: Callable[[Any], Any],
         *,
         kind: AugmentationKind | None = None,
         name: str | None = None,
-        modalities: Iterable[Modality] = frozenset(Modality) - {Modality.NORMALS},
+        whole_samples: bool | None = None,
+        modalities: Iterable[Modality] | None = None,
         types: Mapping[str, type[tv_tensors.TVTensor]] | None = None,
         mask_dtype: torch.dtype = torch.uint8,
-        camera: bool = False,
+        camera: bool | None = None,
+        padding: bool | None = None,
         image_dtypes: tuple[torch.dtype, ...] = (torch.uint8, torch.float32),
         channels: tuple[int, ...] = (3,),
         min_side: int | None = None,
@@ -133,10 +155,17 @@ class TorchvisionTransform(Adapter):
         unknown = sorted(set(types or {}) - set(_MASK_LIKE))
         if unknown:
             raise ValueError(f"types: got key {unknown[0]!r}, expected one of {', '.join(_MASK_LIKE)}")
+        whole = _is_ours(transform) if whole_samples is None else whole_samples
+        if whole and types:
+            raise ValueError(f"types: got {sorted(types)} for whole samples, whose types are given")
+        if modalities is None:
+            modalities = frozenset(Modality) if whole else frozenset(Modality) - {Modality.NORMALS}
         self._transform = transform
+        self._whole = whole
         self._types = dict(types or {})
         self._mask_dtype = mask_dtype
-        self._camera = camera
+        self._camera = whole if camera is None else camera
+        self._padding = (not whole or _keeps_padding(transform)) if padding is None else padding
         self.name = name or _name(transform)
         self.kind = kind or _kind(transform)
         self.mixes = False
@@ -155,9 +184,11 @@ class TorchvisionTransform(Adapter):
         Raises:
             UnreadableResultError: if no sample can be made of the result.
         """
-        given = self._inputs(target)
+        given = target if self._whole else self._inputs(target)
         with seeded_torch(seed, target.image.device):
-            result = self._transform(dict(given))
+            result = self._transform(given if isinstance(given, DenseSample) else dict(given))
+        if isinstance(given, DenseSample):
+            return _sample_of(result, given)
         if not isinstance(result, Mapping):
             what = f"the result is a {type(result).__name__}, expected a dict"
             raise UnreadableResultError(Complaint(ROWS_ALIGNED, what))
@@ -169,8 +200,10 @@ class TorchvisionTransform(Adapter):
         )
 
     def prepare(self, sample: DenseSample) -> DenseSample:
-        """The sample without what the dict does not hold, a float image clamped to 0 and 1."""
+        """The sample without what is not handed over, a float image clamped to 0 and 1."""
         kept = {field for key, field in KEYS.items() if self._holds(key)}
+        if not self._padding:
+            kept.discard("padding_mask")
         kept |= {"camera_intrinsics", "metric_depth"} if self._camera else set()
         fields = {field: value for field, value in sample.to_dict().items() if field in kept}
         fields["image"] = in_range(sample.image)
@@ -199,6 +232,31 @@ class TorchvisionTransform(Adapter):
         if key not in _MASK_LIKE:
             return value
         return value.as_subclass(torch.Tensor).as_subclass(self._types.get(key, tv_tensors.Mask))
+
+
+def _sample_of(result: Any, given: DenseSample) -> Adapted:
+    if not isinstance(result, DenseSample):
+        what = f"the result is a {type(result).__name__}, expected a DenseSample"
+        raise UnreadableResultError(Complaint(ROWS_ALIGNED, what))
+    if result.image.dtype == given.image.dtype:
+        return Adapted(result)
+    changed = f"image: {result.image.dtype}, expected {given.image.dtype}"
+    return Adapted(result, (Complaint(DTYPE_KEPT, changed),))
+
+
+def _is_ours(transform: Any) -> bool:
+    """Whether a transform, or a part of one, is segpaste's."""
+    own = type(transform).__module__.partition(".")[0] == "segpaste"
+    return own or any(_is_ours(part) for part in _parts(transform))
+
+
+def _keeps_padding(transform: Any) -> bool:
+    parts = _parts(transform)
+    if parts:
+        return all(_keeps_padding(part) for part in parts)
+    return (
+        _is_ours(transform) or isinstance(transform, _MOVES_PADDING_NOT) or _kind(transform) == "photometric"
+    )
 
 
 def _plain(value: Any) -> Any:
