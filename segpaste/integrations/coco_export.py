@@ -130,8 +130,8 @@ def to_coco(
     whole_number("quality", quality, at_least=1, below=101)
     levels = _checked_range(float_range)
     target = Path(folder)
-    _check_place(target, overwrite)
     try:
+        _check_place(target, overwrite)
         with folder_beside(target) as hidden:
             writer = _Writer(hidden, table, listed, image_format, quality)
             for position, (sample, image_id, name) in enumerate(_numbered(samples, image_ids, file_names)):
