@@ -58,6 +58,9 @@ class RandomResize(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize one leaf."""
+        if params["size"][1] == 1 and type(inpt) in (torch.Tensor, tv_tensors.Image):
+            narrow = _one_column(inpt.as_subclass(torch.Tensor), params["size"])
+            return narrow.as_subclass(type(inpt))
         return self._call_kernel(F.resize, inpt, params["size"])
 
 
@@ -174,6 +177,21 @@ def make_large_scale_jittering(
         RandomResize(min_scale, max_scale, height, width),
         FixedSizeCrop(height, width, img_pad_value, seg_pad_value),
     ])  # fmt: skip
+
+
+def _one_column(image: torch.Tensor, size: list[int]) -> torch.Tensor:
+    """An image ``[..., C, H, W]`` resized to a width of 1.
+
+    On the CPU torch 2.15 repeats the first row of a float image of that width, and uint8 ones have
+    errors of their own. So columns are resized as rows, in float32.
+    """
+    pixels = image if image.is_floating_point() else image.to(torch.float32)
+    if size[0] > 1:
+        turned = pixels.transpose(-1, -2).contiguous()
+        pixels = F.resize_image(turned, size[::-1]).transpose(-1, -2)
+    else:
+        pixels = F.resize_image(pixels, size)
+    return pixels if image.is_floating_point() else pixels.round().to(image.dtype)
 
 
 def _is_sample(value: Any) -> bool:
