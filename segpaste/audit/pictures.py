@@ -10,7 +10,8 @@ from PIL import Image
 from segpaste.audit.judging import Violation
 from segpaste.audit.pipeline import Step
 from segpaste.testing.examples import ragged
-from segpaste.viz import Column, draw_strip
+from segpaste.types import DenseSample
+from segpaste.viz import Column, crop_around, draw_strip
 
 SIDE = 344
 
@@ -24,9 +25,9 @@ def step_strip(step: Step, names: Mapping[int, str], ignore_index: int) -> Image
     in_result, in_donor = _pasted_rows(step)
     return draw_strip(
         [
-            Column("before (jittered)", before),
-            Column("donor", donor, outlined=in_donor, nothing="nothing of it was pasted"),
-            Column("after", step.final, outlined=in_result, nothing=_nothing(step)),
+            _column("before, jittered", before, {}, ""),
+            _column("donor", donor, in_donor, "nothing of it was pasted"),
+            _column("after", step.final, in_result, _nothing(step)),
         ],
         side=SIDE,
         ignore_index=ignore_index,
@@ -52,6 +53,24 @@ def violation_picture(violation: Violation, names: Mapping[int, str], ignore_ind
     note = f"{report.count} px" if mask is not None else "no pixels: see the message"
     columns.append(Column("offending pixels", after, None if mask is None else mask.cpu(), note))
     return draw_strip(columns, side=SIDE, ignore_index=ignore_index, class_names=names)
+
+
+def _column(title: str, sample: DenseSample, outlined: dict[int, int], nothing: str) -> Column:
+    """The sample without its padding, which shows nothing; rows keep their outlines."""
+    height, width = sample.canvas_size
+    if sample.padding_mask is None or not bool(sample.padding_mask.any()):
+        return Column(f"{title}: {height} x {width}", sample, outlined=outlined, nothing=nothing)
+    padding = sample.padding_mask.as_subclass(torch.Tensor)[0]
+    high, wide = max(1, int((~padding).any(dim=1).sum())), max(1, int((~padding).any(dim=0).sum()))
+    title = f"{title}: {high} x {wide} of {height} x {width}"
+    masks = sample.instance_masks
+    kept: list[int] = []
+    if masks is not None:
+        shown = masks.as_subclass(torch.Tensor)[..., :high, :wide].flatten(1).any(dim=1)
+        kept = shown.nonzero().flatten().tolist()
+    moved = {kept.index(row): key for row, key in outlined.items() if row in kept}
+    cut = crop_around(sample, (0, 0, high, wide))
+    return Column(title, cut, outlined=moved, nothing=nothing)
 
 
 def _pasted_rows(step: Step) -> tuple[dict[int, int], dict[int, int]]:

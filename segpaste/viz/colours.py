@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,8 +30,8 @@ _VIRIDIS = np.array(
     [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], dtype=np.float64
 )
 
-_APART = 24  # colours to choose from, so that things that touch differ
-_FAR = 160  # beyond this distance two colours are different enough
+_APART = 40  # colours to choose from, so that things that touch differ
+_FAR, _FAR_PALE = 170, 110  # beyond this distance two colours are different enough
 
 
 def nth_colour(n: int) -> Rgb:
@@ -38,7 +39,7 @@ def nth_colour(n: int) -> Rgb:
     if n < len(_FIRST):
         return _FIRST[n]
     red, green, blue = colorsys.hsv_to_rgb((0.05 + n * 0.61803399) % 1.0, 0.55 + 0.4 * (n % 2), 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
+    return _rgb(red, green, blue)
 
 
 class Colours:
@@ -84,8 +85,7 @@ class Colours:
                         beside[one].add(other)
                         beside[other].add(one)
         beside.pop(without, None)
-        plain = cls(range(_APART), pale=pale)
-        palette = [plain[n] for n in range(_APART)]
+        palette, enough = _palette(pale), _FAR_PALE if pale else _FAR
         used = [0] * len(palette)
         chosen: dict[int, int] = {}
         for value in sorted(beside):
@@ -93,8 +93,8 @@ class Colours:
 
             def rank(n: int, near: list[Rgb] = near) -> tuple[int, int, int]:
                 # Far enough is far enough: beyond that, few uses keep the whole picture distinct.
-                far = min((_distance(palette[n], colour) for colour in near), default=_FAR)
-                return -min(far, _FAR), used[n], n
+                far = min((_distance(palette[n], colour) for colour in near), default=enough)
+                return -min(far, enough), used[n], n
 
             best = min(range(len(palette)), key=rank)
             chosen[value] = best
@@ -108,6 +108,28 @@ class Colours:
 
     def __len__(self) -> int:
         return len(self._table)
+
+
+@lru_cache(maxsize=2)
+def _palette(pale: bool) -> list[Rgb]:
+    """Colours of which each is as far as can be from those before it."""
+    palette = [((r + 255) // 2, (g + 255) // 2, (b + 255) // 2) if pale else (r, g, b) for r, g, b in _FIRST]
+    grid = [(hue / 24, s, v) for hue in range(24) for s in (0.35, 0.65, 0.95) for v in (0.5, 0.75, 0.98)]
+    if pale:
+        grid = [(hue, s, v) for hue, s, v in grid if s < 0.7 and v > 0.6]
+    others = [_rgb(*colorsys.hsv_to_rgb(*each)) for each in grid]
+    nearest = [min(_distance(other, one) for one in palette) for other in others]
+    while len(palette) < _APART:
+        best = max(range(len(others)), key=lambda n: (nearest[n], -n))
+        palette.append(others[best])
+        nearest = [
+            min(far, _distance(other, palette[-1])) for far, other in zip(nearest, others, strict=True)
+        ]
+    return palette
+
+
+def _rgb(red: float, green: float, blue: float) -> Rgb:
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _distance(one: Rgb, other: Rgb) -> int:

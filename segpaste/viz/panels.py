@@ -81,7 +81,11 @@ class View:
 
 
 def image_panel(
-    sample: DenseSample, view: View, ids: Colours, class_names: Mapping[int, str] | None = None
+    sample: DenseSample,
+    view: View,
+    ids: Colours,
+    class_names: Mapping[int, str] | None = None,
+    most: int = _LEGEND_ROWS,
 ) -> Panel:
     """The image, each row's mask outlined and tinted, its box dashed, its id written."""
     pixels = view.photograph(_rgb(sample)).astype(np.float64)
@@ -112,7 +116,10 @@ def image_panel(
         what = "id" if sample.instance_ids is not None else "row"
         label = _class_name(labels[row], class_names, f"class {labels[row]}")
         legend.append((ids[name], f"{what} {name}: {label}{area}"))
-    return Panel(picture, _shortened(legend, "no rows"))
+    if class_names is not None and masks is not None:
+        areas = masks.reshape(len(masks), -1).sum(axis=1)
+        legend = [legend[row] for row in np.argsort(-areas, kind="stable").tolist()]
+    return Panel(picture, _shortened(legend, "no rows", most))
 
 
 def plain_panel(sample: DenseSample, view: View) -> Panel:
@@ -126,6 +133,7 @@ def outlined_panel(
     colours: Mapping[int, Rgb],
     class_names: Mapping[int, str] | None = None,
     nothing: str = "",
+    most: int = _LEGEND_ROWS,
 ) -> Panel:
     """The image with some rows outlined and named, and nothing over the rest.
 
@@ -135,16 +143,17 @@ def outlined_panel(
         colours: row -> colour of its outline.
         class_names: class id -> name.
         nothing: the legend where there are no rows.
+        most: lines of the legend.
     """
     pixels = view.photograph(_rgb(sample)).copy()
     masks = _plain(sample.instance_masks)
     labels = sample.labels.tolist()
     legend: list[LegendEntry] = []
     tags: list[tuple[tuple[float, float], str, Rgb]] = []
-    for row, colour in colours.items():
-        if masks is None:
-            break
-        large = view.enlarge(masks[row])
+    areas = [] if masks is None else masks.reshape(len(masks), -1).sum(axis=1).tolist()
+    # The largest first, so that none hides another's outline.
+    for row in sorted(colours, key=lambda row: -areas[row]) if masks is not None else ():
+        colour, large = colours[row], view.enlarge(masks[row])
         thick = max(2, min(4, round(view.scale / 8)))
         wide = np.pad(large, thick + 1)
         around = wide & ~_shrunk(wide, thick + 1)
@@ -152,7 +161,7 @@ def outlined_panel(
         pixels[around[thick + 1 : -thick - 1, thick + 1 : -thick - 1]] = (10, 10, 10)
         pixels[large & ~_shrunk(large, thick)] = colour
         name = _class_name(labels[row], class_names, f"class {labels[row]}")
-        legend.append((colour, f"{name}, {int(masks[row].sum())} px"))
+        legend.append((colour, f"{name}, {areas[row]} px"))
         down, across = np.nonzero(large)
         if down.size:
             tags.append(((float(across.min()) + _MARGIN, float(down.min()) + _MARGIN), name, colour))
@@ -161,7 +170,7 @@ def outlined_panel(
     if len(tags) <= _MOST_TAGS:
         for at, name, colour in tags:
             _tag(pen, at, name, colour, picture.size)
-    return Panel(picture, _shortened(legend, nothing))
+    return Panel(picture, _shortened(legend, nothing, most))
 
 
 def label_panel(
@@ -171,6 +180,7 @@ def label_panel(
     colours: Colours,
     empty: int,
     names: Mapping[int, str] | None = None,
+    most: int = _LEGEND_ROWS,
 ) -> Panel:
     """A map of ids or classes ``[H, W]``; the value ``empty`` is shown as grey checks.
 
@@ -192,7 +202,16 @@ def label_panel(
     counts: list[LegendEntry] = [
         (None if v == empty else colours[v], f"{said.get(v, str(v))}: {areas[v]} px") for v in found
     ]
-    return Panel(picture, _shortened(counts, "nothing"))
+    return Panel(picture, _shortened(counts, "nothing", most))
+
+
+def ids_panel(values: torch.Tensor, sample: DenseSample, view: View, colours: Colours) -> Panel:
+    """A panoptic map ``[H, W]``, whose ids a legend beside it explains; 0 is shown as grey checks."""
+    panel = label_panel(values, sample, view, colours, 0)
+    number = int((values.as_subclass(torch.Tensor).unique() != 0).sum())
+    nothing = int((values.as_subclass(torch.Tensor) == 0).sum())
+    ids = "1 id" if number == 1 else f"{number} ids"
+    return Panel(panel.picture, ((None, f"{ids}; 0 (stuff, no label): {nothing} px"),))
 
 
 def depth_panel(sample: DenseSample, view: View, low: float, high: float) -> Panel:
@@ -390,9 +409,11 @@ def _write(pen: ImageDraw.ImageDraw, middle: tuple[float, float], text: str, siz
     )
 
 
-def _shortened(entries: Sequence[LegendEntry], nothing: str) -> tuple[LegendEntry, ...]:
+def _shortened(
+    entries: Sequence[LegendEntry], nothing: str, most: int = _LEGEND_ROWS
+) -> tuple[LegendEntry, ...]:
     if not entries:
         return ((None, nothing),)
-    if len(entries) <= _LEGEND_ROWS:
+    if len(entries) <= most:
         return tuple(entries)
-    return (*entries[: _LEGEND_ROWS - 1], (None, f"and {len(entries) - _LEGEND_ROWS + 1} more"))
+    return (*entries[: most - 1], (None, f"and {len(entries) - most + 1} more"))

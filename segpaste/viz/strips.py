@@ -18,6 +18,7 @@ from segpaste.viz.panels import (
     View,
     depth_panel,
     font,
+    ids_panel,
     image_panel,
     label_panel,
     names_of_rows,
@@ -78,7 +79,8 @@ def draw_strip(
         side: screen pixels of a panel's longer side; 168 for a canvas of up to 64
             pixels, else 300.
         ignore_index: semantic value shown as grey checks.
-        class_names: class id -> name, for the legends; in the order of areas then.
+        class_names: class id -> name, for the legends, which are longer and in the order of
+            areas then.
 
     Raises:
         ValueError: without columns.
@@ -89,6 +91,7 @@ def draw_strip(
     longest = max(max(c.sample.canvas_size) for c in columns)
     side = side or (168 if longest <= _PHOTOGRAPH else 300)
     ids, classes = _colours(shown, ignore_index)
+    most = 6 if class_names is None else 10
     low, high = depth_range(shown)
     grid: list[tuple[str, list[Panel | None]]] = []
 
@@ -102,10 +105,10 @@ def draw_strip(
         None if c.note is None else pixels_panel(c.sample, v, c.pixels, c.note, c.rows)
         for c, v in zip(columns, views, strict=True)
     ]
-    labelled = [image_panel(s, v, ids, class_names) if s is not None else None for s, v in plain]
+    labelled = [image_panel(s, v, ids, class_names, most) if s is not None else None for s, v in plain]
     photographs = [
         outlined_panel(
-            c.sample, v, {row: ids[key] for row, key in c.outlined.items()}, class_names, c.nothing
+            c.sample, v, {row: ids[key] for row, key in c.outlined.items()}, class_names, c.nothing, most
         )
         if c.outlined or c.nothing
         else plain_panel(c.sample, v)
@@ -122,7 +125,7 @@ def draw_strip(
     line(
         "semantic map",
         [
-            label_panel(s.semantic_map, s, v, classes, ignore_index, class_names)
+            label_panel(s.semantic_map, s, v, classes, ignore_index, class_names, most)
             if s is not None and s.semantic_map is not None
             else None
             for s, v in plain
@@ -131,7 +134,11 @@ def draw_strip(
     line(
         "panoptic map (ids)",
         [
-            label_panel(s.panoptic_map, s, v, ids, 0)
+            (
+                label_panel(s.panoptic_map, s, v, ids, 0)
+                if class_names is None
+                else ids_panel(s.panoptic_map, s, v, ids)
+            )
             if s is not None and s.panoptic_map is not None
             else None
             for s, v in plain
