@@ -37,6 +37,8 @@ Samples = Iterable[
 
 IMAGES, INSTANCES = "images", "instances.json"
 PANOPTIC, PANOPTIC_JSON = "panoptic", "panoptic.json"
+# Of Pillow's 6 levels beyond, the next one takes a third longer for three per cent less.
+_PNG = {"format": "PNG", "compress_level": 3}
 _OURS = {IMAGES, INSTANCES, PANOPTIC, PANOPTIC_JSON, FILE_NAME}
 
 
@@ -168,9 +170,7 @@ class _Writer:
         self._categories = categories
         self._suffix = f".{image_format}"
         self._options = (
-            {"format": "PNG"}
-            if image_format == "png"
-            else {"format": "JPEG", "quality": quality, "subsampling": 0}
+            _PNG if image_format == "png" else {"format": "JPEG", "quality": quality, "subsampling": 0}
         )
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
@@ -201,7 +201,7 @@ class _Writer:
         if sample.ids is not None:
             name = f"{stem}.png"
             rgb = np.stack([sample.ids >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8)
-            self._save(rgb, self._folder / PANOPTIC / name, {"format": "PNG"})
+            self._save(rgb, self._folder / PANOPTIC / name, _PNG)
             self._panoptic.append({"image_id": image_id, "file_name": name, "segments_info": sample.segments})
         self._left_out.update(sample.left_out)
 
