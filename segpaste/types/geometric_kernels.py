@@ -536,12 +536,12 @@ def _cos_sin(degrees: float) -> tuple[float, float]:
 
 
 def _to_dtype(leaf: torch.Tensor, dtype: torch.dtype, scale: bool = False) -> torch.Tensor:
-    """Nothing where values are to be scaled to a range, which is meant for images."""
+    """Nothing, to the bit, where values are to be scaled to a range, which is meant for images."""
     return leaf if scale else leaf.to(dtype)
 
 
 for _kind in _PAD:
-    _register(F.to_dtype, _kind, _to_dtype)
+    F.register_kernel(F.to_dtype, _kind)(_to_dtype)
 
 
 # ------------------------------------------------------------------ errors
