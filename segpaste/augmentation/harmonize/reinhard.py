@@ -7,11 +7,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+_Matrix = tuple[tuple[float, float, float], ...]
+
+
+def _constants(matrix: np.ndarray) -> _Matrix:
+    """In Python numbers, which ``torch.compile`` takes as they are."""
+    return tuple(tuple(row) for row in matrix.tolist())
+
+
 # From RGB to the responses of the three cones, as printed in the paper. Its printed inverse
 # is rounded; ours is computed, so that there and back is the identity.
-_TO_CONES = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]])
+_CONES = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]])
 # From their logarithms to l, alpha, beta: orthonormal rows, so that the inverse is the transpose.
-_TO_LAB = np.diag([3**-0.5, 6**-0.5, 2**-0.5]) @ np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]])
+_LAB = np.diag([3**-0.5, 6**-0.5, 2**-0.5]) @ np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]])
+_TO_CONES, _FROM_CONES = _constants(_CONES), _constants(np.linalg.inv(_CONES))
+_TO_LAB, _FROM_LAB = _constants(_LAB), _constants(_LAB.T)
 
 # Logarithms are natural ones here, decadic in the paper: shifting and scaling does not mind.
 _BLACK = 1 / 255  # added before the logarithm, which black has none of
@@ -87,11 +97,11 @@ def _to_lab(rgb: torch.Tensor) -> torch.Tensor:
 
 def _from_lab(lab: torch.Tensor) -> torch.Tensor:
     # exp(4) is far beyond white; the bound keeps what a large gain makes of it finite.
-    cones = torch.exp(_mixed(_TO_LAB.T, lab).clamp(max=4.0)) - _BLACK
-    return _mixed(np.linalg.inv(_TO_CONES), cones)
+    cones = torch.exp(_mixed(_FROM_LAB, lab).clamp(max=4.0)) - _BLACK
+    return _mixed(_FROM_CONES, cones)
 
 
-def _mixed(matrix: np.ndarray, channels: torch.Tensor) -> torch.Tensor:
+def _mixed(matrix: _Matrix, channels: torch.Tensor) -> torch.Tensor:
     """A 3 x 3 matrix times every pixel, without a matrix product that autocast or TF32 would round."""
     first, second, third = channels.unbind(dim=1)
-    return torch.stack([first * a + second * b + third * c for a, b, c in matrix.tolist()], dim=1)
+    return torch.stack([first * a + second * b + third * c for a, b, c in matrix], dim=1)

@@ -76,7 +76,7 @@ def poisson(difference: np.ndarray, alpha: np.ndarray, union: np.ndarray, valid:
     inside = union[top:bottom, left:right]
     if not fixed:  # one more equation fixes the mean
         rest = [number[tuple(place)] for place in np.argwhere(~inside)]
-        rows.append({n: 1.0 for n in (rest or number.values())})
+        rows.append(dict.fromkeys(rest or number.values(), 1.0))
         of_source = difference[:, top:bottom, left:right].sum(axis=(1, 2))
         wanted.append(np.zeros(len(difference)) if rest else of_source)
     matrix = sparse.lil_matrix((len(rows), len(number)))

@@ -71,9 +71,7 @@ def test_reinhard_gives_the_pasted_the_targets_mean_and_deviation(channels: int)
     pasted, before = np.where(union, 0.5 + 0.3 * pasted, 0.3 + 0.3 * before), 0.3 + 0.3 * before
     config = HarmonizeConfig(method="reinhard", max_gain=1000)
     result = unit_of(
-        Harmonize(config)(
-            images_only(pasted, torch.float32), images_only(before, torch.float32), given.union
-        )
+        Harmonize(config)(images_only(pasted, torch.float32), images_only(before, torch.float32), given.union)
     )[0]
     before, pasted = before[0], pasted[0]
     if channels == 3:
