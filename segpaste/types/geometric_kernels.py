@@ -421,15 +421,11 @@ def _rotate_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
         if kind is CameraLeaf:
             width, height = (int(number) for number in leaf[4:].tolist())
             size = (height, width)
-            if expand:
-                size = F.rotate_bounding_boxes(
-                    torch.tensor([[0.0, 0.0, 1.0, 1.0]]),
-                    format=tv_tensors.BoundingBoxFormat.XYXY,
-                    canvas_size=size,
-                    angle=angle,
-                    expand=True,
-                    center=middle,
-                )[1]
+            if expand:  # torchvision's boxes may be told of a canvas that is a pixel larger than the image
+                shown = F.rotate_image(
+                    torch.zeros((1, height, width), dtype=torch.uint8), angle, expand=True, center=middle
+                )
+                size = (shown.shape[-2], shown.shape[-1])
             return _turned_camera(leaf, "rotate", -angle, size, (0.0, 0.0), 1.0, center)
 
         def image(pixels: torch.Tensor, nearest: bool) -> torch.Tensor:

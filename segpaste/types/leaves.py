@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch.utils import _pytree as pytree
 from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
 
 from segpaste.types.camera import CameraIntrinsics
 from segpaste.types.dense_sample import DenseSample, xyxy
@@ -175,6 +176,8 @@ def _unflatten(leaves: Iterable[Any], context: _Context) -> DenseSample:
         values["camera_intrinsics"] = _camera(values["camera_intrinsics"])
     if moved:
         _rows_of_masks(values, context.rows)
+    elif "instance_masks" not in values:
+        values["boxes"] = _on_canvas(values["boxes"], values["image"])
     return context.kind.unchecked(**values, metric_depth=context.metric_depth)
 
 
@@ -195,8 +198,20 @@ def _camera(leaf: torch.Tensor) -> CameraIntrinsics:
     return CameraIntrinsics(*leaf.tolist()[:4])
 
 
+def _on_canvas(boxes: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Boxes on the canvas of the image, from which torchvision's ``expand`` may be a pixel off."""
+    if not isinstance(boxes, tv_tensors.BoundingBoxes) or boxes.ndim != 2:
+        return boxes
+    height, width = image.shape[-2:]
+    off = [abs(a - b) for a, b in zip(boxes.canvas_size, (height, width), strict=True)]
+    if max(off) != 1:
+        return boxes
+    moved = tv_tensors.wrap(boxes.as_subclass(torch.Tensor), like=boxes, canvas_size=(height, width))
+    return F.clamp_bounding_boxes(moved)
+
+
 def _check_padding(padding: torch.Tensor) -> None:
-    if padding.dtype != torch.bool or padding.ndim != 3:
+    if padding.dtype != torch.bool or padding.ndim != 3 or padding.shape[0] != 1:
         return  # the sample's own checks refuse it
     try:
         valid_rectangle(padding.as_subclass(torch.Tensor)[0])
