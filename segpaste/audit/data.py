@@ -32,7 +32,8 @@ def fitted(
 ) -> tuple[list[DataSet], list[str]]:
     """The sets that a preset can be run on, with its modalities, and notes on the others.
 
-    A set that has all target modalities is preferred: if there is one, the others are left out.
+    Sets of exactly the target modalities are preferred, then those that have more, then those that
+    have the most of them; the others are left out.
 
     Args:
         preset: the preset.
@@ -43,7 +44,8 @@ def fitted(
     Raises:
         AuditError: if no set fits, or the class table does not know a set's classes.
     """
-    whole = [each for each in data if preset.target_modalities <= each.modalities]
+    exact = [each for each in data if preset.target_modalities == each.modalities]
+    whole = exact or [each for each in data if preset.target_modalities <= each.modalities]
     panoptic = {Modality.SEMANTIC, Modality.PANOPTIC} if preset.batch_copy_paste.panoptic else set()
     some = [
         each
@@ -229,23 +231,21 @@ def _relabelled(
 
 def _check_classes(data: DataSet, schema: PanopticSchemaSpec) -> None:
     """Refuse data whose classes are not the preset's."""
+    hint = "--relabel gives the data the preset's classes"
     for sample, name in zip(data.samples, data.names, strict=True):
         found = set(sample.labels.tolist())
         if sample.semantic_map is not None:
-            found |= set(sample.semantic_map.as_subclass(torch.Tensor).unique().tolist()) - {
-                schema.ignore_index
-            }
-        unknown = sorted(found - set(schema.classes))
-        if unknown:
-            raise AuditError(
-                f"{data.name}: {name}: got class {unknown[0]}, which the preset's class table lacks; "
-                "--relabel gives the data the preset's classes"
-            )
-    if data.schema is not None:
-        for label, kind in data.schema.classes.items():
-            known = schema.classes.get(label, kind)
-            if known != kind:
+            values = sample.semantic_map.as_subclass(torch.Tensor).unique().tolist()
+            found |= set(values) - {schema.ignore_index}
+        for label in sorted(found):
+            known = schema.classes.get(label)
+            if known is None:
                 raise AuditError(
-                    f"{data.name}: class {label} is {kind} in the data and {known} in the preset; "
-                    "--relabel gives the data the preset's classes"
+                    f"{data.name}: {name}: got class {label}, which the preset's class table lacks; {hint}"
+                )
+            kind = known if data.schema is None else data.schema.classes.get(label, known)
+            if kind != known:
+                raise AuditError(
+                    f"{data.name}: {name}: class {label} is {kind} in the data "
+                    f"and {known} in the preset; {hint}"
                 )

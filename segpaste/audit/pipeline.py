@@ -150,11 +150,11 @@ def bank_of(data: DataSet, preset: PresetConfig, canvas: tuple[int, int]) -> Ite
     Raises:
         AuditError: if there is no object in the set.
     """
-    side = max(8, min(canvas) // 4)
+    side = max(16, min(canvas) // 8)
     crops = SampleCrops(
         [unpadded(sample) for sample in data.samples],
         crop_size=(side, side),
-        min_area=side,
+        min_area=4,
         schema=preset.schema,
         class_names=preset.class_names,
         dataset=data.name,

@@ -115,11 +115,11 @@ def _coco_panoptic() -> PresetConfig:
 def _lvis_rare() -> PresetConfig:
     return PresetConfig(
         name="lvis-rare",
-        description="Instance segmentation on LVIS v1 with a bank of crops: eight crops for each image, "
+        description="Instance segmentation on LVIS v1 with a bank of crops: four crops for each image, "
         "classes drawn by the square root of their share (repeat factors at threshold 1), so that "
         "rare ones are seen; large-scale jittering to 1024 x 1024; 1203 classes.",
         batch_copy_paste=BatchCopyPasteConfig(
-            placement=BatchedPlacementConfig(scale_range=(0.5, 2.0), hflip_probability=0.5, k_range=(1, 8)),
+            placement=BatchedPlacementConfig(scale_range=(0.5, 2.0), hflip_probability=0.5, k_range=(1, 4)),
             source="bank",
             min_area=_LEAST_AREA,
             min_pasted_area=_LEAST_AREA,
@@ -129,7 +129,7 @@ def _lvis_rare() -> PresetConfig:
         large_scale_jitter=LargeScaleJitterConfig(),
         max_instances=300,  # LVIS counts up to 300 detections an image
         min_mask_area=_LEAST_AREA,
-        bank=BankDonorsConfig(repeat_threshold=1.0, crops_per_target=8, candidates_per_target=8),
+        bank=BankDonorsConfig(repeat_threshold=1.0, crops_per_target=4, candidates_per_target=4),
         sign_off=SIGN_OFFS.get("lvis-rare", ()),
     )
 

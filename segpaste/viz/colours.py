@@ -31,7 +31,7 @@ _VIRIDIS = np.array(
 )
 
 _APART = 40  # colours to choose from, so that things that touch differ
-_FAR, _FAR_PALE = 170, 110  # beyond this distance two colours are different enough
+_FAR, _FAR_PALE = 140, 70  # beyond this distance two colours are different enough
 
 
 def nth_colour(n: int) -> Rgb:

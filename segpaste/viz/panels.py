@@ -17,7 +17,7 @@ RED: Rgb = (235, 20, 40)
 _MARGIN = 10  # a box that leaves the canvas is still seen
 _PAPER: Rgb = (255, 255, 255)
 _LEGEND_ROWS = 6
-_MOST_TAGS = 12  # more would hide what they name
+_MOST_TAGS, _FEW_TAGS = 12, 4  # more, or more on small objects, would hide what they name
 
 LegendEntry = tuple[Rgb | None, str]
 
@@ -149,7 +149,7 @@ def outlined_panel(
     masks = _plain(sample.instance_masks)
     labels = sample.labels.tolist()
     legend: list[LegendEntry] = []
-    tags: list[tuple[tuple[float, float], str, Rgb]] = []
+    tags: list[tuple[tuple[float, float], str, Rgb, bool]] = []
     areas = [] if masks is None else masks.reshape(len(masks), -1).sum(axis=1).tolist()
     # The largest first, so that none hides another's outline.
     for row in sorted(colours, key=lambda row: -areas[row]) if masks is not None else ():
@@ -164,11 +164,15 @@ def outlined_panel(
         legend.append((colour, f"{name}, {areas[row]} px"))
         down, across = np.nonzero(large)
         if down.size:
-            tags.append(((float(across.min()) + _MARGIN, float(down.min()) + _MARGIN), name, colour))
+            at = (
+                float(across.min()) + _MARGIN,
+                float(down.min()) + _MARGIN - 16,
+            )  # above, so that it hides nothing
+            tags.append((at, name, colour, bool(np.ptp(across) > 40 and np.ptp(down) > 30)))
     picture = _framed(pixels, sample, view)
     pen = ImageDraw.Draw(picture)
-    if len(tags) <= _MOST_TAGS:
-        for at, name, colour in tags:
+    for at, name, colour, large in tags[:_MOST_TAGS]:
+        if large or len(tags) <= _FEW_TAGS:
             _tag(pen, at, name, colour, picture.size)
     return Panel(picture, _shortened(legend, nothing, most))
 

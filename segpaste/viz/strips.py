@@ -31,6 +31,7 @@ from segpaste.viz.panels import (
 
 LINE = 15
 _PHOTOGRAPH = 64  # a larger canvas is shown once more with nothing drawn over it
+_MANY = 10_000  # depths, from which on colours span all but the outermost hundredths
 _GAP = 12
 _INK = (25, 25, 25)
 _FAINT = (100, 100, 100)
@@ -246,6 +247,9 @@ def depth_range(samples: Sequence[DenseSample]) -> tuple[float, float]:
             depth = sample.depth[sample.depth_valid].cpu().numpy()
             parts.append(depth[np.isfinite(depth)])
     values = np.concatenate(parts) if parts else np.zeros(0)
+    if values.size > _MANY:  # a few stray measurements would leave all else one colour
+        low, high = np.quantile(values, (0.01, 0.99)).tolist()
+        return low, high
     return (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
 
 
