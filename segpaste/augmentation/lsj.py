@@ -129,7 +129,17 @@ class FixedSizeCrop(v2.Transform):
             padded = torch.nn.functional.pad(plain, [0, right, 0, bottom], value=self.seg_pad_value)
             return tv_tensors.wrap(padded, like=cropped)
         fill: Any = 0 if isinstance(cropped, tv_tensors.Mask) else self.img_pad_value
+        if isinstance(cropped, torch.Tensor) and type(cropped) in (torch.Tensor, tv_tensors.Image):
+            self._check_pad_value(cropped)
         return self._call_kernel(F.pad, cropped, padding=padding, fill=fill)
+
+    def _check_pad_value(self, image: torch.Tensor) -> None:
+        value = self.img_pad_value
+        values = value if isinstance(value, list) else [value]
+        if len(values) not in (1, image.shape[-3]):
+            raise ValueError(f"img_pad_value: got {value}, expected a number, or {image.shape[-3]} of them")
+        if image.dtype == torch.uint8 and any(v != int(v) or not 0 <= v <= 255 for v in values):
+            raise ValueError(f"img_pad_value: got {value} for an image of uint8, expected 0 to 255")
 
     def _with_padding_mask(self, value: Any) -> Any:
         """A sample that will be padded, with a padding mask."""
