@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
 from segpaste.augmentation import BatchCopyPaste, make_large_scale_jittering
 from segpaste.integrations import (
@@ -75,10 +74,12 @@ def test_a_model_takes_a_step_on_samples_with_and_without_segments(dtype: torch.
     preset = get_preset("coco-panoptic")
     schema = preset.batch_copy_paste.schema_spec
     assert schema is not None
-    void = DenseSample(image=torch.zeros((3, 64, 64), dtype=dtype), semantic_map=torch.full((64, 64), 255))
+    void = DenseSample.from_dict(
+        {"image": torch.zeros((3, 64, 64), dtype=dtype), "semantic_map": torch.full((64, 64), 255)}
+    )
     halves = torch.full((64, 64), 200)
     halves[:, 32:] = 1
-    shown = DenseSample(image=torch.ones((3, 64, 64), dtype=dtype), semantic_map=halves)
+    shown = DenseSample.from_dict({"image": torch.ones((3, 64, 64), dtype=dtype), "semantic_map": halves})
     inputs = to_hf_batch([void, shown], schema, class_to_index=contiguous_classes(schema))
     losses = trained(inputs, id2label(schema), steps=8)
     assert all(torch.isfinite(torch.tensor(losses)))
@@ -87,12 +88,15 @@ def test_a_model_takes_a_step_on_samples_with_and_without_segments(dtype: torch.
 
 def trained(inputs: dict[str, Any], names: dict[int, str], steps: int) -> list[float]:
     """The losses of a tiny Mask2Former with random weights on one batch."""
+    # Here, as it takes seconds.
+    from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
+
     backbone = SwinConfig(
         embed_dim=16,
         depths=[1, 1, 1, 1],
         num_heads=[1, 2, 4, 8],
         window_size=4,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        out_features=["stage1", "stage2", "stage3", "stage4"],  # pyright: ignore[reportCallIssue]
     )
     config = Mask2FormerConfig(
         backbone_config=backbone,

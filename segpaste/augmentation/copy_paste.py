@@ -108,7 +108,7 @@ class CopyPaste(v2.Transform):
             found += 1
             return self.paste(value, int(_drawn_seeds(1)))
 
-        given = inputs if len(inputs) > 1 else inputs[0]
+        given: Any = inputs[0] if len(inputs) == 1 else inputs
         result = tree_map(pasted, given, is_leaf=lambda value: isinstance(value, DenseSample))
         if not found:
             raise TypeError(f"inputs: got {type(given).__name__}, expected a DenseSample among them")

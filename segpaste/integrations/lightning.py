@@ -22,6 +22,13 @@ from segpaste.types.numbers import whole_number
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule
 
+    class SegpasteDataModule(LightningDataModule):
+        """What type checkers see of the class that is made on first use."""
+
+        augment: BatchCopyPaste
+        max_instances: int
+
+
 _STAGES = ("train", "val", "test", "predict")
 
 
@@ -41,7 +48,7 @@ def make_segpaste_datamodule(
     source_strategy: SourceStrategy | None = None,
     seed: int | None = None,
     executor: ExecutorName | None = None,
-) -> LightningDataModule:
+) -> SegpasteDataModule:
     """A ``LightningDataModule`` whose training batches are pasted in ``on_after_batch_transfer``.
 
     Batches are padded in the loaders' workers, moved to the device by Lightning, and pasted

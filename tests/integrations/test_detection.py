@@ -43,13 +43,15 @@ def test_the_round_trip_is_exact(drawn: BatchedDenseSample) -> None:
 
 def test_by_hand() -> None:
     padding = torch.tensor([[[False, False, True]]])
-    sample = DenseSample(
-        image=torch.tensor([[[0, 51, 255]]], dtype=torch.uint8),
-        boxes=torch.tensor([[1.0, 0, 2, 1]]),
-        labels=torch.tensor([7]),
-        instance_ids=torch.tensor([5], dtype=torch.int32),
-        instance_masks=torch.tensor([[[False, True, False]]]),
-        padding_mask=padding,
+    sample = DenseSample.from_dict(
+        {
+            "image": torch.tensor([[[0, 51, 255]]], dtype=torch.uint8),
+            "boxes": torch.tensor([[1.0, 0, 2, 1]]),
+            "labels": torch.tensor([7]),
+            "instance_ids": torch.tensor([5], dtype=torch.int32),
+            "instance_masks": torch.tensor([[[False, True, False]]]),
+            "padding_mask": padding,
+        }
     )
     batch = BatchedDenseSample.from_samples([sample])
     for given_batch in (batch, batch.to_padded(4), [sample]):
@@ -92,7 +94,7 @@ def test_mask_rcnn_takes_a_step_on_it() -> None:
     pool = MultiScaleRoIAlign(featmap_names=["0"], output_size=4, sampling_ratio=1)
     model = tiny_mask_rcnn(backbone, pool)
     losses = model(images, targets)
-    total = sum(losses.values())
+    total = torch.stack(list(losses.values())).sum()
     assert bool(torch.isfinite(total))
     total.backward()
     assert any(p.grad is not None and bool(p.grad.any()) for p in backbone.parameters())
@@ -155,7 +157,9 @@ def test_what_else_is_refused() -> None:
         to_detection_format([sample], image_ids=[1, 2])
     with pytest.raises(TypeError, match="sample 0: got dict, expected a DenseSample"):
         to_detection_format([{}])  # pyright: ignore[reportArgumentType]
-    nothing = DenseSample(image=torch.zeros((3, 2, 2)), padding_mask=torch.ones((1, 2, 2), dtype=torch.bool))
+    nothing = DenseSample.from_dict(
+        {"image": torch.zeros((3, 2, 2)), "padding_mask": torch.ones((1, 2, 2), dtype=torch.bool)}
+    )
     with pytest.raises(ValueError, match="sample 0: padding_mask: got padding alone"):
         to_detection_format([nothing])
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -46,15 +46,17 @@ def by_hand() -> DenseSample:
     padding = torch.zeros((1, 3, 5), dtype=torch.bool)
     padding[..., 3:] = True
     masks = torch.stack([z == 7, z == 2**31 - 1])
-    return DenseSample(
-        image=torch.full((3, 3, 5), 51, dtype=torch.uint8),
-        boxes=torch.tensor([[0.0, 0, 2, 2], [2, 1, 3, 3]]),
-        labels=torch.tensor([1, 2]),
-        instance_ids=torch.tensor([7, 2**31 - 1], dtype=torch.int32),
-        instance_masks=masks,
-        semantic_map=semantic,
-        panoptic_map=z,
-        padding_mask=padding,
+    return DenseSample.from_dict(
+        {
+            "image": torch.full((3, 3, 5), 51, dtype=torch.uint8),
+            "boxes": torch.tensor([[0.0, 0, 2, 2], [2, 1, 3, 3]]),
+            "labels": torch.tensor([1, 2]),
+            "instance_ids": torch.tensor([7, 2**31 - 1], dtype=torch.int32),
+            "instance_masks": masks,
+            "semantic_map": semantic,
+            "panoptic_map": z,
+            "padding_mask": padding,
+        }
     )
 
 
@@ -134,14 +136,16 @@ def test_ids_need_not_fit_into_an_encoding() -> None:
     """``class_id * max + id`` of neighbouring classes collides where an id is the maximum."""
     schema = PanopticSchemaSpec(classes={0: "thing", 1: "stuff"}, max_instances_per_image=2)
     z = torch.tensor([[9, 4, 0]])
-    sample = DenseSample(
-        image=torch.zeros((3, 1, 3), dtype=torch.uint8),
-        boxes=torch.tensor([[0.0, 0, 1, 1], [1, 0, 2, 1]]),
-        labels=torch.tensor([0, 0]),
-        instance_ids=torch.tensor([9, 4], dtype=torch.int32),
-        instance_masks=torch.stack([z == 9, z == 4]),
-        semantic_map=torch.tensor([[0, 0, 1]]),
-        panoptic_map=z,
+    sample = DenseSample.from_dict(
+        {
+            "image": torch.zeros((3, 1, 3), dtype=torch.uint8),
+            "boxes": torch.tensor([[0.0, 0, 1, 1], [1, 0, 2, 1]]),
+            "labels": torch.tensor([0, 0]),
+            "instance_ids": torch.tensor([9, 4], dtype=torch.int32),
+            "instance_masks": torch.stack([z == 9, z == 4]),
+            "semantic_map": torch.tensor([[0, 0, 1]]),
+            "panoptic_map": z,
+        }
     )
     back = from_hf_format(to_hf_format(sample, schema), schema)
     assert plain(back.panoptic_map).tolist() == [[1, 2, 0]]
@@ -184,7 +188,9 @@ def test_class_indices_go_there_and_back() -> None:
 
 @pytest.mark.parametrize("pad", [False, True])
 def test_a_batch_is_what_the_processor_makes(pad: bool) -> None:
-    processor = transformers.Mask2FormerImageProcessor(do_resize=False, ignore_index=255)
+    import transformers  # here, as it takes seconds
+
+    processor: Any = transformers.Mask2FormerImageProcessor(do_resize=False, ignore_index=255)
     samples = panoptic_samples(seed=3, count=3, image_dtypes=(torch.uint8,))
     if pad:
         samples[1] = DenseSample(**{**samples[1].to_dict(), **cut(samples[1])})
@@ -241,9 +247,8 @@ def test_the_collate_function_can_be_pickled_and_augments_first() -> None:
 def test_no_samples_left_and_no_segments() -> None:
     empty = BatchedDenseSample.from_samples([])
     assert to_hf_batch(empty, DEFAULT_SCHEMA)["pixel_values"].shape[0] == 0
-    void = DenseSample(
-        image=torch.zeros((3, 2, 2), dtype=torch.uint8),
-        semantic_map=torch.full((2, 2), 255),
+    void = DenseSample.from_dict(
+        {"image": torch.zeros((3, 2, 2), dtype=torch.uint8), "semantic_map": torch.full((2, 2), 255)}
     )
     hf = to_hf_format(void, DEFAULT_SCHEMA)
     assert hf["mask_labels"].shape == (0, 2, 2)
@@ -256,7 +261,7 @@ def test_what_is_refused_of_samples() -> None:
     with pytest.raises(TypeError, match="sample: got dict, expected a DenseSample"):
         to_hf_format({}, DEFAULT_SCHEMA)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="sample: got no instance_masks and no semantic_map"):
-        to_hf_format(DenseSample(image=sample.image), DEFAULT_SCHEMA)
+        to_hf_format(DenseSample.from_dict({"image": sample.image}), DEFAULT_SCHEMA)
     with pytest.raises(ValueError, match=r"labels: got \[2\], which the schema lacks"):
         to_hf_format(sample, PanopticSchemaSpec(classes={0: "stuff", 1: "thing", 3: "stuff"}))
     with pytest.raises(ValueError, match=r"semantic_map: got \[3\], which the schema lacks"):
@@ -275,7 +280,9 @@ def test_what_is_refused_of_samples() -> None:
     with pytest.raises(ValueError, match="image_mean, image_std: got None and"):
         to_hf_batch([sample], DEFAULT_SCHEMA, image_mean=None)
     with pytest.raises(ValueError, match="images: got 1 channels, expected 3"):
-        to_hf_batch([DenseSample(image=torch.zeros((1, 2, 2), dtype=torch.uint8))], DEFAULT_SCHEMA)
+        to_hf_batch(
+            [DenseSample.from_dict({"image": torch.zeros((1, 2, 2), dtype=torch.uint8)})], DEFAULT_SCHEMA
+        )
     bright = DenseSample(**{**sample.to_dict(), "image": torch.full((3, 3, 5), 200.0)})
     with pytest.raises(ValueError, match="images: got float32 values from 200 to 200, expected 0 to 1"):
         to_hf_batch([bright], DEFAULT_SCHEMA)
@@ -316,7 +323,7 @@ def plain(value: torch.Tensor | None) -> torch.Tensor:
     return value.as_subclass(torch.Tensor)
 
 
-def twice(samples: list[DenseSample]) -> list[DenseSample]:
+def twice(samples: Sequence[DenseSample]) -> list[DenseSample]:
     return [*samples, *samples]
 
 
@@ -340,13 +347,15 @@ def renumbered(sample: DenseSample) -> torch.Tensor:
 def by_hand_of_stuff() -> DenseSample:
     sample = by_hand()
     nothing = torch.zeros((0, 3, 5), dtype=torch.bool)
-    return DenseSample(
-        image=sample.image,
-        instance_masks=nothing,
-        instance_ids=torch.zeros(0, dtype=torch.int32),
-        semantic_map=torch.where(plain(sample.panoptic_map) > 0, 255, plain(sample.semantic_map)),
-        panoptic_map=torch.zeros((3, 5), dtype=torch.int64),
-        padding_mask=sample.padding_mask,
+    return DenseSample.from_dict(
+        {
+            "image": sample.image,
+            "instance_masks": nothing,
+            "instance_ids": torch.zeros(0, dtype=torch.int32),
+            "semantic_map": torch.where(plain(sample.panoptic_map) > 0, 255, plain(sample.semantic_map)),
+            "panoptic_map": torch.zeros((3, 5), dtype=torch.int64),
+            "padding_mask": sample.padding_mask,
+        }
     )
 
 

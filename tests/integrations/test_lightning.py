@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning
 import pytest
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from segpaste.augmentation import BatchCopyPaste
 from segpaste.integrations.huggingface import to_hf_batch
@@ -29,31 +28,9 @@ pytestmark = [
 EXPECTED_STATE = {"augment": {"key": torch.tensor(1), "counter": torch.tensor(2)}, "inner": {"calls": 4}}
 
 
-class Looks(lightning.LightningModule):
-    """Keeps what each step was given."""
+def trainer(folder: Path, **options: Any) -> Any:
+    import lightning
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = torch.nn.Linear(3, 1)
-        self.seen: dict[str, list[Any]] = {"train": [], "val": [], "sanity": []}
-
-    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-        self.seen["train"].append(batch)
-        images = batch["pixel_values"] if isinstance(batch, dict) else batch.images
-        return self.linear(images.as_subclass(torch.Tensor).float().mean(dim=(2, 3))).sum()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=1e-3)
-
-
-class LooksAndValidates(Looks):
-    """Keeps what validation was given, too."""
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.seen["sanity" if self.trainer.sanity_checking else "val"].append(batch)
-
-
-def trainer(folder: Path, **options: Any) -> lightning.Trainer:
     quiet: dict[str, Any] = {
         "accelerator": "cpu",
         "logger": False,
@@ -70,6 +47,8 @@ def padded(drawn: list[DenseSample]) -> PaddedBatchedDenseSample:
 
 
 def test_it_pastes_in_training_alone(tmp_path: Path) -> None:
+    from tests.integrations.lightning_models import LooksAndValidates
+
     data = samples(4)
     module = make_segpaste_datamodule(
         data,
@@ -94,9 +73,11 @@ def test_it_pastes_in_training_alone(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_draws_what_it_would_have(tmp_path: Path) -> None:
+    from tests.integrations.lightning_models import Looks
+
     data = samples(4)
 
-    def run(epochs: int, seed: int, resume: Path | None = None) -> tuple[list[Any], lightning.Trainer]:
+    def run(epochs: int, seed: int, resume: Path | None = None) -> tuple[list[Any], Any]:
         module = make_segpaste_datamodule(
             data, max_instances=9, config=LIVELY, batch_size=2, seed=seed, loader_options={"shuffle": False}
         )
@@ -114,37 +95,9 @@ def test_a_resumed_run_draws_what_it_would_have(tmp_path: Path) -> None:
         assert same(one, other)
 
 
-class Own(lightning.LightningDataModule):
-    """A data module as its author wrote it, with hooks and a state."""
-
-    def __init__(self, data: list[DenseSample]) -> None:
-        super().__init__()
-        self.data = data
-        self.calls: list[str] = []
-
-    def setup(self, stage: str) -> None:
-        assert self.trainer is not None
-        self.calls.append("setup")
-
-    def teardown(self, stage: str) -> None:
-        self.calls.append("teardown")
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(self.data, batch_size=2, collate_fn=list)  # pyright: ignore[reportArgumentType]
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        assert isinstance(batch, PaddedBatchedDenseSample)
-        self.calls.append("after")
-        return batch
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"calls": len(self.calls)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.calls = ["loaded"] * state_dict["calls"]
-
-
 def test_a_data_module_of_ones_own_is_wrapped(tmp_path: Path) -> None:
+    from tests.integrations.lightning_models import Looks, Own
+
     data = samples(4, modalities=EVERYTHING)
     own = Own(data)
     convert = partial(to_hf_batch, schema=SCHEMA)
@@ -185,6 +138,8 @@ def test_streams_workers_and_pickles() -> None:
 
 
 def test_what_is_refused() -> None:
+    from tests.integrations.lightning_models import Own
+
     with pytest.raises(ValueError, match="train: got no data set for any stage, expected one or more"):
         make_segpaste_datamodule(max_instances=9)
     with pytest.raises(TypeError, match="val: got int, expected a data set of DenseSample"):
