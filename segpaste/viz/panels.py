@@ -117,7 +117,7 @@ def image_panel(
         label = _class_name(labels[row], class_names, f"class {labels[row]}")
         legend.append((ids[name], f"{what} {name}: {label}{area}"))
     if class_names is not None and masks is not None:
-        areas = masks.reshape(len(masks), -1).sum(axis=1)
+        areas = masks.sum(axis=(1, 2))
         legend = [legend[row] for row in np.argsort(-areas, kind="stable").tolist()]
     return Panel(picture, _shortened(legend, "no rows", most))
 
@@ -150,7 +150,7 @@ def outlined_panel(
     labels = sample.labels.tolist()
     legend: list[LegendEntry] = []
     tags: list[tuple[tuple[float, float], str, Rgb, bool]] = []
-    areas = [] if masks is None else masks.reshape(len(masks), -1).sum(axis=1).tolist()
+    areas = [] if masks is None else masks.sum(axis=(1, 2)).tolist()
     # The largest first, so that none hides another's outline.
     for row in sorted(colours, key=lambda row: -areas[row]) if masks is not None else ():
         colour, large = colours[row], view.enlarge(masks[row])
