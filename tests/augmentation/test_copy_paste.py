@@ -25,6 +25,9 @@ from segpaste.types import (
 )
 from tests.augmentation.batches import EVERYTHING, LIVELY, PANOPTIC, SCHEMA, as_integers, samples
 
+# Python 3.12 warns of forking a process that has threads; loaders do it all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 SEEDS = st.integers(-(2**63), 2**63 - 1)
 
 

@@ -13,6 +13,9 @@ from segpaste.invariants import assert_sample
 from segpaste.strategies.scenes import DEFAULT_SCHEMA, scenes_from_seed
 from segpaste.types import BatchedDenseSample, DenseSample, Modality
 
+# Python 3.12 warns of forking a process that has threads; loaders do it all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 CANVASES = ((12, 20), (17, 9), (12, 20))
 
 

@@ -22,6 +22,8 @@ from tests.augmentation.batches import EVERYTHING, LIVELY, PANOPTIC, SCHEMA, sam
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # no news on a tiny data set
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # Lightning 2.6 beside torch 2.15
+    # Python 3.12 warns of forking a process that has threads; loaders do it all the same.
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
 
