@@ -138,8 +138,9 @@ class Harmonize(nn.Module):
             if self._method == "multiband":
                 near = (one, ys, xs)
                 levels = int(coarsest_level(union[near], valid[near], self._levels))
-                # Twice the reach, so that what is beyond the window cannot be told from the target.
-                ys, xs = _box(union[b], 2 * multiband_reach(levels) + 1, 2**levels)
+                # The reach, and two places of the coarsest level, so that no mean of what may
+                # change misses a neighbour.
+                ys, xs = _box(union[b], multiband_reach(levels) + 2 * 2**levels + 1, 2**levels)
             here, pixels = (one, ys, xs), (one, slice(None), ys, xs)
             colours = self._target_colours(former[one], valid[one])
             result[pixels] = self._changed(
