@@ -19,7 +19,7 @@ from segpaste.types import PanopticSchema
 
 STAGES = ("jittered", "pasted", "sanitized")
 KINDS = ("sample", "padded", "paste")
-_MOST_KEPT = 12
+_MOST_KEPT = 6
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Verdicts:
 
     Attributes:
         counts: law -> status -> how often, over samples and stages.
-        violations: the first of every law, up to 12.
+        violations: the first of every law, up to 6.
         data_faults: law -> how many samples as read break it themselves; it decides nothing there.
     """
 

@@ -8,7 +8,6 @@ from segpaste.audit.run import AuditResult, SetResult
 from segpaste.invariants import laws
 from segpaste.types import modality_set_name
 from segpaste.version import VERSION
-from segpaste.viz import data_uri
 
 _STATUSES = ("violated", "held", "not_decidable", "not_exercised", "not_applicable")
 
@@ -90,7 +89,7 @@ def _set(found: SetResult, result: AuditResult) -> dict[str, object]:
             for label, numbers in sorted(statistics.classes.items())
         ],
         "gallery": [
-            {"title": one.title, "uri": data_uri(one.picture), "width": one.picture.width, "file": one.file}
+            {"title": one.title, "uri": one.uri, "width": one.width, "file": one.file}
             for one in found.gallery
         ],
         "violations": [
@@ -100,8 +99,8 @@ def _set(found: SetResult, result: AuditResult) -> dict[str, object]:
                 "statement": statements[violation.report.name],
                 "count": counts[violation.report.name]["violated"],
                 "title": one.title,
-                "uri": data_uri(one.picture),
-                "width": one.picture.width,
+                "uri": one.uri,
+                "width": one.width,
             }
             for violation, one in found.violations
         ],

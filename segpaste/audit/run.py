@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -19,6 +22,8 @@ from segpaste.bank.stored_bank import StoredBank
 from segpaste.integrations import DataSet
 from segpaste.presets import PresetConfig
 from segpaste.types import modality_set_name
+
+_LARGE_PNG = 120_000
 
 Progress = Callable[[str, int, int], None]
 
@@ -59,12 +64,26 @@ class Drawn:
     Attributes:
         file: its name among the audit's files.
         title: what it shows.
-        picture: RGB.
+        png: the picture as a PNG file.
+        uri: the same for the page, as a ``data:`` URI; JPEG where that is much smaller.
+        width: in pixels.
     """
 
     file: str
     title: str
-    picture: Image.Image
+    png: bytes
+    uri: str
+    width: int
+
+    @classmethod
+    def of(cls, file: str, title: str, picture: Image.Image) -> Drawn:
+        """Encode a picture; at once, since it takes less room then."""
+        png = _encoded(picture, format="PNG", compress_level=6)
+        kind, content = "png", png
+        if len(png) > _LARGE_PNG:
+            kind, content = "jpeg", _encoded(picture, format="JPEG", quality=85)
+        uri = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+        return cls(file, title, png, uri, picture.width)
 
 
 @dataclass(frozen=True)
@@ -189,12 +208,12 @@ def _audit_set(
                     file = f"violation-{number}-{len(violations) + 1}.png"
                     title = f"{violation.report.name}, {violation.stage}, {step.name}"
                     violations.append(
-                        (violation, Drawn(file, title, violation_picture(violation, names, ignore)))
+                        (violation, Drawn.of(file, title, violation_picture(violation, names, ignore)))
                     )
                 statistics.add(step, preset.batch_copy_paste)
                 if len(gallery) < options.gallery:
                     gallery.append(
-                        Drawn(
+                        Drawn.of(
                             f"gallery-{number}-{len(gallery) + 1:02d}.png",
                             f"{step.name}, donor: {step.donor_name}",
                             step_strip(step, names, ignore),
@@ -236,6 +255,12 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _encoded(picture: Image.Image, **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, **options)
+    return out.getvalue()
 
 
 def _silent(name: str, done: int, total: int) -> None:

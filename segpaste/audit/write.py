@@ -13,7 +13,6 @@ from segpaste.audit.page import html_page
 from segpaste.audit.run import AuditResult
 from segpaste.bank.folder_beside import flush, folder_beside
 from segpaste.version import VERSION
-from segpaste.viz import png_bytes
 
 MANIFEST = "manifest.json"
 FORMAT = "segpaste-audit/1"
@@ -102,7 +101,7 @@ def _files(result: AuditResult) -> dict[str, bytes]:
     }
     for each in result.sets:
         for drawn in (*each.gallery, *(picture for _, picture in each.violations)):
-            files[drawn.file] = png_bytes(drawn.picture)
+            files[drawn.file] = drawn.png
     return files
 
 

@@ -72,7 +72,7 @@ def run_command(request: AuditRequest) -> int:
         )
     except AuditError as error:
         raise UsageError(f"--{error}") from None
-    bank = None if request.bank is None else opened(request.bank)
+    bank = None if request.bank is None else opened(request.bank, "--bank")
     try:
         data, notes = _data(request, preset, options)
         with _progress(sys.stderr) as progress:

@@ -34,11 +34,11 @@ class ClassRow:
     repeat_factor: float
 
 
-def opened(path: Path) -> StoredBank:
+def opened(path: Path, option: str = "BANK") -> StoredBank:
     """The bank at ``path``.
 
     Raises:
-        UsageError: naming what is wrong with it.
+        UsageError: naming ``option`` and what is wrong with it.
     """
     from segpaste.bank import open_bank
     from segpaste.bank.errors import BankError
@@ -46,7 +46,7 @@ def opened(path: Path) -> StoredBank:
     try:
         return open_bank(path)
     except BankError as error:
-        raise UsageError(f"BANK: {error}") from None
+        raise UsageError(f"{option}: {error}") from None
 
 
 def class_ids(head: BankHead, counts: Sequence[int], option: str, wanted: Sequence[str]) -> list[int]:
