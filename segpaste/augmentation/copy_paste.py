@@ -198,6 +198,11 @@ class CopyPasteCollator:
             TypeError, ValueError: naming the first sample that differs from sample 0 or has
                 more than ``max_instances`` rows, and what :class:`BatchCopyPaste` refuses.
         """
+        if not isinstance(samples, Sequence):
+            raise TypeError(f"samples: got {type(samples).__name__}, expected a list of DenseSample")
+        for index, sample in enumerate(samples):
+            if not isinstance(sample, DenseSample):
+                raise TypeError(f"samples[{index}]: got {type(sample).__name__}, expected a DenseSample")
         batch = BatchedDenseSample.from_samples(samples).to_padded(self.max_instances)
         if seeds is None:
             seeds = _drawn_seeds(len(samples)).to(batch.labels.device)

@@ -42,9 +42,11 @@ def batch_of(
     """Samples as a ragged batch, brought to one size if that is asked for.
 
     Raises:
-        TypeError: if one of them is no sample.
+        TypeError: on no list, or if one of them is no sample.
         ValueError: on no samples, and on samples that cannot stand in one batch.
     """
+    if not isinstance(samples, Sequence) or isinstance(samples, str):
+        raise TypeError(f"samples: got {type(samples).__name__}, expected a list of DenseSample")
     if not samples:
         raise ValueError("samples: got none, expected one or more")
     for index, sample in enumerate(samples):

@@ -43,6 +43,8 @@ def to_detection_format(
     """
     if isinstance(batch, PaddedBatchedDenseSample):
         batch = BatchedDenseSample.from_padded(batch)
+    if not isinstance(batch, BatchedDenseSample | Sequence):
+        raise TypeError(f"batch: got {type(batch).__name__}, expected a batch or a list of DenseSample")
     samples = batch.to_samples() if isinstance(batch, BatchedDenseSample) else list(batch)
     numbers = list(range(len(samples))) if image_ids is None else list(image_ids)
     if len(numbers) != len(samples):
@@ -89,6 +91,9 @@ def from_detection_format(
     """
     if image_dtype not in (torch.float32, torch.uint8):
         raise ValueError(f"image_dtype: got {image_dtype}, expected torch.float32 or torch.uint8")
+    if not isinstance(images, Sequence) or not isinstance(targets, Sequence):
+        got = f"{type(images).__name__} and {type(targets).__name__}"
+        raise TypeError(f"images, targets: got {got}, expected two lists")
     if len(images) != len(targets):
         raise ValueError(f"targets: got {len(targets)}, expected one for each of {len(images)} images")
     inverse = None

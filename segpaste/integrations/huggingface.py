@@ -64,13 +64,14 @@ def to_hf_format(
         ``{"mask_labels": bool [N, H, W], "class_labels": int64 [N]}`` on the sample's device.
 
     Raises:
-        TypeError: if it is no sample.
+        TypeError: if it is no sample, or ``schema`` no class table.
         ValueError: on a sample without such labels, a label that the schema or
             ``class_to_index`` lacks, more things than ``max_instances_per_image``, or a row
             of a stuff class beside a panoptic map.
     """
     if not isinstance(sample, DenseSample):
         raise TypeError(f"sample: got {type(sample).__name__}, expected a DenseSample")
+    _check_schema(schema)
     if sample.instance_masks is None and sample.semantic_map is None:
         raise ValueError("sample: got no instance_masks and no semantic_map, expected one of them")
     things = set(classes_of_kind(schema, "thing"))
@@ -133,9 +134,12 @@ def from_hf_format(
             row without a pixel, segments that overlap where they may not, and what
             :class:`DenseSample` refuses.
     """
+    _check_schema(schema)
+    if not isinstance(modalities, Collection):
+        raise TypeError(f"modalities: got {modalities!r}, expected a set of Modality")
     wanted = frozenset(modalities) - {Modality.IMAGE}
     if wanted not in _LABEL_SETS:
-        names = sorted(m.value for m in wanted)
+        names = sorted(str(getattr(m, "value", m)) for m in wanted)
         raise ValueError(f"modalities: got {names}, expected instance, semantic, both, or both with panoptic")
     masks, classes = _segments(hf, schema, class_to_index)
     height, width = masks.shape[-2:]
@@ -166,7 +170,12 @@ def from_hf_format(
         values["panoptic_map"] = (values["instance_masks"] * ids[:, None, None]).sum(dim=0)
     pixel_mask = hf.get("pixel_mask")
     if pixel_mask is not None:
-        values["padding_mask"] = (torch.as_tensor(pixel_mask) == 0)[None].to(masks.device)
+        if not isinstance(pixel_mask, torch.Tensor) or pixel_mask.shape != (height, width):
+            got = (
+                list(pixel_mask.shape) if isinstance(pixel_mask, torch.Tensor) else type(pixel_mask).__name__
+            )
+            raise ValueError(f"pixel_mask: got {got}, expected a tensor {[height, width]}")
+        values["padding_mask"] = (plain(pixel_mask) == 0)[None].to(masks.device)
     return DenseSample(**values)
 
 
@@ -203,6 +212,7 @@ def to_hf_batch(
             three channels, and on float32 images outside of 0 to 1 that are to be
             normalised.
     """
+    _check_schema(schema)
     if isinstance(batch, PaddedBatchedDenseSample):
         batch = BatchedDenseSample.from_padded(batch)
     elif not isinstance(batch, BatchedDenseSample):
@@ -255,6 +265,9 @@ def make_hf_collate_fn(
     Raises:
         TypeError, ValueError: the function, as :func:`to_hf_batch`.
     """
+    _check_schema(schema)
+    if augment is not None and not callable(augment):
+        raise TypeError(f"augment: got {type(augment).__name__}, expected a function of a list or None")
     table = None if class_to_index is None else dict(class_to_index)
     return _HfCollate(schema, augment, table, image_mean, image_std, mask_dtype, pad)
 
@@ -315,6 +328,11 @@ class _HfCollate:
             image_std=self.image_std,
             mask_dtype=self.mask_dtype,
         )
+
+
+def _check_schema(schema: Any) -> None:
+    if not isinstance(schema, PanopticSchema):
+        raise TypeError(f"schema: got {type(schema).__name__}, expected a PanopticSchema: the class table")
 
 
 def _rows(sample: DenseSample, schema: PanopticSchema, things: set[int]) -> list[int]:
@@ -422,8 +440,8 @@ def _pixel_values(
     if mean is None or std is None:
         return pixels
     for name, values in (("image_mean", mean), ("image_std", std)):
-        if len(values) != 3:
-            raise ValueError(f"{name}: got {len(values)} numbers, expected 3")
+        if not isinstance(values, Sequence) or len(values) != 3:
+            raise ValueError(f"{name}: got {values!r}, expected three numbers")
     if images.dtype != torch.uint8 and images.numel():
         low, high = float(images.min()), float(images.max())
         if low < -_SLACK or high > 1 + _SLACK:

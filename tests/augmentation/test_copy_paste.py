@@ -194,6 +194,10 @@ def test_what_is_refused() -> None:
         CopyPaste(semantic)(data[0])
     with pytest.raises(ValueError, match="max_instances: got -1, expected 0 or more"):
         CopyPasteCollator(-1)
+    with pytest.raises(TypeError, match=r"samples\[1\]: got int, expected a DenseSample"):
+        CopyPasteCollator(9)([data[0], 1])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="samples: got DenseSample, expected a list of DenseSample"):
+        CopyPasteCollator(9)(data[0])  # pyright: ignore[reportArgumentType]
 
 
 def unbatched(listed: list[BatchedDenseSample]) -> Iterator[DenseSample]:

@@ -138,6 +138,10 @@ def test_what_else_is_refused() -> None:
     target = {"labels": torch.tensor([1]), "boxes": torch.tensor([[0.0, 0, 1, 1]])}
     with pytest.raises(ValueError, match="targets: got 1, expected one for each of 2 images"):
         from_detection_format([image, image], [target])
+    with pytest.raises(TypeError, match="images, targets: got Tensor and dict, expected two lists"):
+        from_detection_format(image, target)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="batch: got Tensor, expected a batch or a list of DenseSample"):
+        to_detection_format(image)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="sample 0: image: got torch.float64, expected a tensor"):
         from_detection_format([image.double()], [target])
     with pytest.raises(ValueError, match="sample 0: image: got values from 0 to 2, expected 0 to 1"):

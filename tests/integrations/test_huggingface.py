@@ -74,6 +74,15 @@ def test_things_by_row_then_stuff_ascending_and_void_in_none() -> None:
     ]
 
 
+def test_labels_on_padding_are_in_no_segment() -> None:
+    sample = by_hand()
+    semantic = plain(sample.semantic_map).clone()
+    semantic[:, 3:] = 3
+    labelled = DenseSample.from_dict(sample.to_dict() | {"semantic_map": semantic})
+    expected = to_hf_format(sample, DEFAULT_SCHEMA)
+    assert torch.equal(to_hf_format(labelled, DEFAULT_SCHEMA)["mask_labels"], expected["mask_labels"])
+
+
 @given(st.data())
 def test_the_round_trip_of_a_panoptic_sample_is_exact(data: st.DataObject) -> None:
     schema = data.draw(panoptic_schemas())
@@ -277,6 +286,14 @@ def test_what_is_refused_of_samples() -> None:
         to_hf_batch(
             [by_hand_of_stuff(), sample], PanopticSchemaSpec(classes={0: "stuff", 1: "thing", 3: "stuff"})
         )
+    with pytest.raises(TypeError, match="schema: got NoneType, expected a PanopticSchema"):
+        to_hf_format(sample, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="samples: got DenseSample, expected a list of DenseSample"):
+        to_hf_batch(sample, DEFAULT_SCHEMA)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="augment: got int, expected a function of a list or None"):
+        make_hf_collate_fn(DEFAULT_SCHEMA, augment=3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="image_mean: got 0.5, expected three numbers"):
+        to_hf_batch([sample], DEFAULT_SCHEMA, image_mean=0.5, image_std=0.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="image_mean, image_std: got None and"):
         to_hf_batch([sample], DEFAULT_SCHEMA, image_mean=None)
     with pytest.raises(ValueError, match="images: got 1 channels, expected 3"):
@@ -314,6 +331,10 @@ def test_what_else_is_refused_of_segments() -> None:
         from_hf_format(hf, DEFAULT_SCHEMA, class_to_index={1: 0})
     with pytest.raises(ValueError, match="class_to_index: got an index for two classes"):
         from_hf_format(hf, DEFAULT_SCHEMA, class_to_index={1: 0, 2: 0})
+    with pytest.raises(ValueError, match=r"pixel_mask: got \[1, 2, 2\], expected a tensor \[2, 2\]"):
+        from_hf_format(hf | {"pixel_mask": torch.ones((1, 2, 2))}, DEFAULT_SCHEMA)
+    with pytest.raises(TypeError, match="modalities: got <Modality.INSTANCE: 'instance'>, expected a set"):
+        from_hf_format(hf, DEFAULT_SCHEMA, modalities=Modality.INSTANCE)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"modalities: got \['panoptic'\], expected instance, semantic"):
         from_hf_format(hf, DEFAULT_SCHEMA, modalities=[Modality.PANOPTIC])
 
