@@ -26,7 +26,7 @@ from segpaste.augmentation.sources import (
     SourceStrategy,
     without_tv_tensors,
 )
-from segpaste.augmentation.validate import check_values
+from segpaste.augmentation.validate import check_unit_range, check_values
 from segpaste.bank.batch import BankBatch
 from segpaste.paste import apply, apply_with_audit
 from segpaste.paste.apply import ExecutorName
@@ -191,7 +191,8 @@ class BatchCopyPaste(nn.Module):
             seeds: ``[B]`` int64, one per sample, on the device of the batch; not together
                 with ``generator``. Without either they come from the module's stream.
             validate: check values too: what :meth:`PaddedBatchedDenseSample.validate`
-                does, and that boxes are the extent of their masks; not while compiling.
+                does, that boxes are the extent of their masks, and that float images to be
+                harmonised lie in 0..1; not while compiling.
             out: memory for the result, for instance what an earlier call returned; it is
                 overwritten completely and returned. Not while compiling.
 
@@ -462,6 +463,8 @@ class BatchCopyPaste(nn.Module):
         self._check_fields(padded)
         if validate:
             check_values(padded)
+            if self.harmonize is not None:
+                check_unit_range(padded)
 
     def _check_fields(self, padded: PaddedBatchedDenseSample) -> None:
         """What can be said without a value and without pydantic, so that it is traced, too."""

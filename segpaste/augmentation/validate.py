@@ -31,6 +31,25 @@ def check_values(batch: PaddedBatchedDenseSample) -> None:
         )
 
 
+def check_unit_range(batch: PaddedBatchedDenseSample) -> None:
+    """Refuse float images with values outside of 0..1, which harmonisation would clamp.
+
+    Raises:
+        ValueError: naming the sample.
+    """
+    images = batch.images.as_subclass(torch.Tensor)
+    if images.dtype == torch.uint8 or images.numel() == 0:
+        return
+    low, high = torch.aminmax(images.flatten(1), dim=1)
+    outside = ((low < 0) | (high > 1)).nonzero()
+    if len(outside):
+        sample = int(outside[0])
+        raise ValueError(
+            f"sample {sample}: images: got values from {float(low[sample]):g} to {float(high[sample]):g}, "
+            "expected 0..1 with config.harmonize: normalise afterwards"
+        )
+
+
 def _span(occupied: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """First and one past the last true entry of ``[B, K, N]``; 0 and 0 where there is none."""
     size = occupied.shape[2]

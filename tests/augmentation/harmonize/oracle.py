@@ -22,7 +22,7 @@ def alpha_of(union: np.ndarray, valid: np.ndarray, feather: int) -> np.ndarray:
     seam = valid & ~union
     if not seam.any():
         return union.astype(np.float64)
-    distance = ndimage.distance_transform_edt(~seam)
+    distance = np.asarray(ndimage.distance_transform_edt(~seam))
     return np.where(union, np.minimum(distance / (feather + 1), 1.0), 0.0)
 
 

@@ -40,8 +40,7 @@ def harmonizing(config: BatchCopyPasteConfig, how: HarmonizeConfig) -> BatchCopy
 
 def all_but_the_image(one: PaddedBatchedDenseSample, other: PaddedBatchedDenseSample) -> bool:
     """Whether everything else is the same, bit for bit."""
-    shared = {**other.tensors(), "images": one.tensors()["images"]}
-    return same(one, PaddedBatchedDenseSample(**shared, metric_depth=other.metric_depth))  # pyright: ignore[reportArgumentType]
+    return same(one, with_images(other, one.tensors()["images"]))
 
 
 @every_method
@@ -77,8 +76,8 @@ def test_the_laws_judge_all_of_it_but_the_image(how: HarmonizeConfig) -> None:
     assert audit.plan is not None
     not_judged, held = set(), set()
     for b, source in enumerate(audit.plan.source_idx.tolist()):
-        given = {"source": padded.select(source)}
-        reports = check_paste(padded.select(b), result.select(b), audit.select(b), **given)
+        target, donor = padded.select(b), padded.select(source)
+        reports = check_paste(target, result.select(b), audit.select(b), source=donor)
         assert [r for r in reports if not r.ok] == []
         not_judged |= {r.name for r in reports if "config.harmonize is set" in r.message}
         held |= {r.name for r in reports if r.status == "held"}
@@ -87,7 +86,7 @@ def test_the_laws_judge_all_of_it_but_the_image(how: HarmonizeConfig) -> None:
         broken.tensors()["semantic_maps"][0][audit.paste_union[b]] += 1
         assert broken.padding_mask is not None
         plain(broken.images)[plain(broken.padding_mask).expand_as(broken.images)] += 1
-        found = {r.name for r in check_paste(padded.select(b), broken, audit.select(b), **given) if not r.ok}
+        found = {r.name for r in check_paste(target, broken, audit.select(b), source=donor) if not r.ok}
         assert ("paste.inside_union_is_source.semantic" in found) == bool(audit.paste_union[b].any())
         assert ("paste.not_on_padding" in found) == bool(broken.padding_mask.any())
     assert not_judged == {"paste.inside_union_is_source.image", "paste.unchanged_outside_union.image"}
@@ -144,6 +143,22 @@ def test_a_loader_harmonises() -> None:
     wrapped = BatchCopyPaste.from_dataloader([data], 9, config, seed=5)
     assert same(next(iter(wrapped)), BatchCopyPaste(config, seed=5)(batch(4)))
     assert not same(next(iter(wrapped)), BatchCopyPaste(LIVELY, seed=5)(batch(4)))
+
+
+def test_normalised_images_are_refused_where_values_are_checked() -> None:
+    padded = batch(3, dtype=torch.float32)
+    in_range = with_images(padded, plain(padded.images).clamp(0, 1))
+    normalised = with_images(padded, torch.full_like(plain(padded.images), -1.5))
+    augment = BatchCopyPaste(harmonizing(LIVELY, METHODS["reinhard"]), seed=1)
+    augment(in_range, validate=True)
+    augment(batch(3), validate=True)
+    with pytest.raises(ValueError, match="^sample 0: images: got values from -1.5 to -1.5, expected 0..1"):
+        augment(normalised, validate=True)
+    BatchCopyPaste(LIVELY, seed=1)(normalised, validate=True)
+
+
+def with_images(value: PaddedBatchedDenseSample, images: torch.Tensor) -> PaddedBatchedDenseSample:
+    return PaddedBatchedDenseSample(**{**value.tensors(), "images": images}, metric_depth=value.metric_depth)  # pyright: ignore[reportArgumentType]
 
 
 def test_executors_refuse_what_they_would_not_do() -> None:

@@ -186,7 +186,7 @@ def test_poisson_solves_its_equation_and_is_the_target_beyond_its_box() -> None:
     assert np.array_equal(result[:, outside], before.astype(np.float32)[:, outside])
 
     def laplacian(field: np.ndarray) -> np.ndarray:
-        return sum(np.roll(field, shift, axis) - field for shift in (1, -1) for axis in (1, 2))
+        return np.sum([np.roll(field, shift, axis) - field for shift in (1, -1) for axis in (1, 2)], axis=0)
 
     def divergence() -> np.ndarray:
         total = np.zeros_like(before)
