@@ -165,9 +165,10 @@ class TorchvisionTransform(Adapter):
         self._types = dict(types or {})
         self._mask_dtype = mask_dtype
         self._camera = whole if camera is None else camera
-        self._padding = (not whole or _keeps_padding(transform)) if padding is None else padding
         self.name = name or _name(transform)
         self.kind = kind or _kind(transform)
+        stays = not whole or self.kind == "photometric" or _keeps_padding(transform)
+        self._padding = stays if padding is None else padding
         self.mixes = False
         least = _least_side(transform) if min_side is None else min_side
         self.accepts = Accepts(
@@ -254,9 +255,9 @@ def _keeps_padding(transform: Any) -> bool:
     parts = _parts(transform)
     if parts:
         return all(_keeps_padding(part) for part in parts)
-    return (
-        _is_ours(transform) or isinstance(transform, _MOVES_PADDING_NOT) or _kind(transform) == "photometric"
-    )
+    if _is_ours(transform) or isinstance(transform, _MOVES_PADDING_NOT):
+        return True
+    return isinstance(transform, v2.Transform) and _kind(transform) == "photometric"
 
 
 def _plain(value: Any) -> Any:
