@@ -108,6 +108,10 @@ class _CocoDataset(Dataset[Any]):
         sample = self._read(self._entries[index])
         return sample if self.transforms is None else self.transforms(sample)
 
+    def __iter__(self) -> Iterator[Any]:
+        """One image after the other."""
+        return (self[index] for index in range(len(self)))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} images, {str(self.label_path)!r})"
 

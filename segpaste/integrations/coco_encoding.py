@@ -55,7 +55,7 @@ def encoded(
     labels = sample.labels.tolist()
     _check_things(labels, schema, where)
     rows = np.flatnonzero(masks.any(axis=(1, 2)))
-    runs = coco_mask.encode(np.asfortranarray(masks[rows].transpose(1, 2, 0).view(np.uint8)))
+    runs: Any = coco_mask.encode(np.asfortranarray(masks[rows].transpose(1, 2, 0).view(np.uint8)))
     annotations = [
         {
             "category_id": labels[row],

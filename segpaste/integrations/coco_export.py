@@ -365,7 +365,10 @@ def _check_place(target: Path, overwrite: bool) -> None:
 
 
 def _move(hidden: Path, target: Path, overwrite: bool) -> None:
-    """Rename to a path that may have come to exist, or have changed, meanwhile."""
+    """Rename to a path that may have come to exist, or have changed, meanwhile.
+
+    Who is killed between the two renames leaves what was there beside its place, and nothing lost.
+    """
     _check_place(target, overwrite)
     former = None
     if os.path.lexists(target):

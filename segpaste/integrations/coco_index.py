@@ -42,7 +42,7 @@ class PackedEntries:
         if not 0 <= place < len(self):
             raise IndexError(f"index: got {number}, expected less than the {len(self)} images")
         start, end = self._ends[place : place + 2].tolist()
-        return pickle.loads(self._content[start:end].numpy())  # what was pickled above
+        return pickle.loads(self._content[start:end].numpy().data)  # what was pickled above
 
     @property
     def nbytes(self) -> int:

@@ -120,9 +120,10 @@ def test_polygons_and_both_kinds_of_run_lengths_are_drawn_as_pycocotools_draws_t
     things: CocoFolder,
 ) -> None:
     polygon = [0.5, 0.2, 6.7, 1.1, 4.4, 5.9, 1.2, 3.3]
-    runs: Any = coco_mask.frPyObjects([polygon, [6, 4, 8, 4, 8, 6]], 6, 8)
+    polygons: Any = [polygon, [6, 4, 8, 4, 8, 6]]
+    runs: Any = coco_mask.frPyObjects(polygons, 6, 8)
     merged: Any = coco_mask.merge(runs)
-    mask = instances_with(things, [polygon, [6, 4, 8, 4, 8, 6]])
+    mask = instances_with(things, polygons)
     compressed = instances_with(things, {"size": [6, 8], "counts": merged["counts"].decode()})
     columns = mask.T.reshape(-1)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], columns]))).tolist()
@@ -220,8 +221,9 @@ def test_transforms_make_what_an_index_gives(things: CocoFolder) -> None:
 
 def test_it_is_a_sequence(things: CocoFolder) -> None:
     data = instances(things)
+    numpy_index: Any = np.int64(1)
     assert equal(data[-2], data[0])
-    assert equal(data[np.int64(1)], data[1])
+    assert equal(data[numpy_index], data[1])
     assert len(list(data)) == 2
     for beyond in (2, -3):
         with pytest.raises(IndexError, match=f"index: got {beyond}, expected less than the 2 images"):

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -36,6 +36,8 @@ from segpaste.types import (
     PanopticSchemaSpec,
 )
 
+Kind = Literal["bbox", "segm"]
+KINDS: tuple[Kind, ...] = ("bbox", "segm")
 PANOPTIC = frozenset({Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC, Modality.PANOPTIC})
 # So that samples of any size make a batch.
 ON_640 = partial(padded, canvas_size=(640, 640))
@@ -78,8 +80,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Augmented:
     return augmented(samples, DEFAULT_SCHEMA, tmp_path_factory.mktemp("drawn"))
 
 
-@pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_ap_of_drawn_samples_is_one(kind: str, drawn: Augmented) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_ap_of_drawn_samples_is_one(kind: Kind, drawn: Augmented) -> None:
     precision, recall = average_precision(drawn.export.instances, kind)
     assert precision >= ONE
     assert recall == 1
@@ -120,7 +122,7 @@ def test_the_two_images_of_the_panoptic_api(data_root: Path, tmp_path: Path) -> 
 def expect_all(made: Augmented) -> None:
     """Everything that holds of one export."""
     export = made.export
-    for kind in ("bbox", "segm"):
+    for kind in KINDS:
         precision, recall = average_precision(export.instances, kind)
         assert precision >= ONE
         assert recall == 1
@@ -139,6 +141,7 @@ def expect_all(made: Augmented) -> None:
             assert sample.instance_masks is not None
             assert torch.equal(read.instance_masks, sample.instance_masks[:, :height, :width])
         assert sample.semantic_map is not None
+        assert maps[index].semantic_map is not None
         assert torch.equal(maps[index].semantic_map, sample.semantic_map[:height, :width])
 
 
@@ -214,11 +217,11 @@ def _with(export: CocoExport, panoptic: Path, folder: Path | None = None) -> Coc
     return replace(export, panoptic=panoptic, panoptic_folder=folder or export.panoptic_folder)
 
 
-def average_precision(truth: Path, kind: str, *, detections: Path | None = None) -> tuple[float, float]:
+def average_precision(truth: Path, kind: Kind, *, detections: Path | None = None) -> tuple[float, float]:
     """AP and AR of pycocotools, over all IoU thresholds and areas; detections have the score 1."""
     listed = json.loads((detections or truth).read_text())["annotations"]
     field = "bbox" if kind == "bbox" else "segmentation"
-    results = [
+    results: Any = [
         {"image_id": a["image_id"], "category_id": a["category_id"], "score": 1.0, field: a[field]}
         for a in listed
     ]
