@@ -134,8 +134,11 @@ class CopyPaste(v2.Transform):
         target = BatchedDenseSample.from_samples([sample]).to_padded(self._slots(sample, donor))
         seeds = torch.tensor([to_int64(seed)], dtype=torch.int64, device=sample.image.device)
         # Made anew for each call: a donor kept in a module would be shared by threads.
-        augment = BatchCopyPaste(self.config, source_strategy=_OneDonor(view), seed=0, executor=self.executor)
-        pasted = augment.to(sample.image.device)(target, seeds=seeds)
+        with sample.image.device:  # not the default device, which a worker may not be able to use
+            augment = BatchCopyPaste(
+                self.config, source_strategy=_OneDonor(view), seed=0, executor=self.executor
+            )
+        pasted = augment(target, seeds=seeds)
         return BatchedDenseSample.from_padded(pasted).to_samples()[0]
 
     def extra_repr(self) -> str:
@@ -180,7 +183,8 @@ class CopyPasteCollator:
         executor: ExecutorName | None = None,
     ) -> None:
         self.max_instances = whole_number("max_instances", max_instances, at_least=0)
-        self.augment = BatchCopyPaste(config, source_strategy=source_strategy, seed=0, executor=executor)
+        with torch.device("cpu"):  # where samples are collated, whatever the default device
+            self.augment = BatchCopyPaste(config, source_strategy=source_strategy, seed=0, executor=executor)
 
     def __call__(
         self, samples: Sequence[DenseSample], *, seeds: torch.Tensor | None = None

@@ -116,7 +116,7 @@ def padded(sample: DenseSample, canvas_size: tuple[int, int], ignore_index: int 
     values = _mapped(sample, lambda name, t: grow(t, _ON_PADDING.get(name, 0)))
     if sample.semantic_map is not None:
         values["semantic_map"] = grow(sample.semantic_map.as_subclass(torch.Tensor), ignore_index)
-    padding = torch.ones((1, *canvas_size), dtype=torch.bool)
+    padding = torch.ones((1, *canvas_size), dtype=torch.bool, device=sample.image.device)
     before = sample.padding_mask
     padding[:, :height, :width] = False if before is None else before.as_subclass(torch.Tensor)
     values["padding_mask"] = padding

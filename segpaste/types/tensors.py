@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torchvision import tv_tensors
@@ -36,7 +35,7 @@ class PaddingMask(tv_tensors.Mask):
         """
         if data.dtype != torch.bool:
             raise TypeError(f"padding_mask: got dtype {data.dtype}, expected torch.bool")
-        return cast(PaddingMask, cls(data))
+        return data.as_subclass(cls)  # not cls(data), which would move it to the default device
 
 
 def plain(value: torch.Tensor) -> torch.Tensor:
