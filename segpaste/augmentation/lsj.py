@@ -101,7 +101,7 @@ class FixedSizeCrop(v2.Transform):
 
     def forward(self, *inputs: Any) -> Any:
         """Crop and pad whatever the inputs hold."""
-        given = inputs if len(inputs) > 1 else inputs[0]
+        given: Any = inputs if len(inputs) != 1 else inputs[0]
         return super().forward(pytree.tree_map(self._with_padding_mask, given, is_leaf=_is_sample))
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class FixedSizeCrop(v2.Transform):
             _, _, right, bottom = padding
             plain = cropped.as_subclass(torch.Tensor)
             padded = torch.nn.functional.pad(plain, [0, right, 0, bottom], value=self.seg_pad_value)
-            return tv_tensors.wrap(padded, like=cropped)
+            return padded.as_subclass(type(cropped))
         fill: Any = 0 if isinstance(cropped, tv_tensors.Mask) else self.img_pad_value
         if isinstance(cropped, torch.Tensor) and type(cropped) in (torch.Tensor, tv_tensors.Image):
             self._check_pad_value(cropped)
@@ -211,9 +211,10 @@ def _is_sample(value: Any) -> bool:
 def _scale(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: got {value!r}, expected a number")
-    if not (math.isfinite(value) and value > 0):
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name}: got {value}, expected a finite number of more than 0")
-    return float(value)
+    return number
 
 
 def _pad_value(value: Any) -> float | list[float]:

@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from segpaste.types import DenseSample, InstanceMask, PaddingMask, PanopticMap, SemanticMap
+from segpaste.types import DenseSample, InstanceMask, PaddingMask, PanopticMap, SemanticMap, xyxy
 from segpaste.types.leaves import IGNORE, void_lost_objects
 from segpaste.types.numbers import whole_number
 
@@ -24,7 +24,7 @@ class _OfSamples(v2.SanitizeBoundingBoxes):
     ignore_index: int
 
     def forward(self, *inputs: Any) -> Any:
-        given = inputs if len(inputs) > 1 else inputs[0]
+        given: Any = inputs if len(inputs) != 1 else inputs[0]
         found: list[DenseSample] = []
 
         def of_one(value: Any) -> Any:
@@ -164,11 +164,8 @@ def keep_rows(sample: DenseSample, keep: torch.Tensor, ignore_index: int = IGNOR
     fields = sample.to_dict()
     for name in ("boxes", "labels", "instance_ids", "instance_masks"):
         if name in fields:
-            value = fields[name]
-            rows = value.as_subclass(torch.Tensor)[keep]
-            fields[name] = (
-                tv_tensors.wrap(rows, like=value) if isinstance(value, tv_tensors.TVTensor) else rows
-            )
+            rows = fields[name].as_subclass(torch.Tensor)[keep]
+            fields[name] = xyxy(rows, sample.canvas_size) if name == "boxes" else rows
     if sample.panoptic_map is not None and sample.semantic_map is not None:
         maps = (sample.panoptic_map.as_subclass(torch.Tensor), sample.semantic_map.as_subclass(torch.Tensor))
         lost = void_lost_objects(*maps, fields["instance_ids"], ignore_index)

@@ -545,7 +545,7 @@ for _kind in _PAD:
 
 def _mode(interpolation: Any) -> str:
     if isinstance(interpolation, int):
-        interpolation = F._utils.interpolation_from_int(interpolation)
+        return "nearest" if interpolation == 0 else "bilinear"  # Pillow's numbers
     return InterpolationMode(interpolation).value
 
 

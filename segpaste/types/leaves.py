@@ -128,7 +128,7 @@ def _flatten_with_keys(
     sample: DenseSample,
 ) -> tuple[list[tuple[pytree.KeyEntry, torch.Tensor]], _Context]:
     leaves, context = _flatten(sample)
-    keys: list[pytree.KeyEntry] = [pytree.GetAttrKey(name) for name in context.names]
+    keys = [cast(pytree.KeyEntry, pytree.GetAttrKey(name)) for name in context.names]
     return list(zip(keys, leaves, strict=True)), context
 
 
@@ -206,8 +206,7 @@ def _on_canvas(boxes: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     off = [abs(a - b) for a, b in zip(boxes.canvas_size, (height, width), strict=True)]
     if max(off) != 1:
         return boxes
-    moved = tv_tensors.wrap(boxes.as_subclass(torch.Tensor), like=boxes, canvas_size=(height, width))
-    return F.clamp_bounding_boxes(moved)
+    return F.clamp_bounding_boxes(xyxy(boxes.as_subclass(torch.Tensor), (height, width)))
 
 
 def _check_padding(padding: torch.Tensor) -> None:
@@ -239,8 +238,9 @@ def _rows_of_masks(values: dict[str, Any], rows_before: int) -> None:
         values["labels"], values["instance_ids"] = labels[present], ids[present]
     values["boxes"] = xyxy(boxes, (image.shape[-2], image.shape[-1]))
     if len(labels) != rows_before and "panoptic_map" in values:
-        maps = (values[name].as_subclass(torch.Tensor) for name in ("panoptic_map", "semantic_map"))
-        values["panoptic_map"], values["semantic_map"] = void_lost_objects(*maps, values["instance_ids"])
+        panoptic, semantic = (values[n].as_subclass(torch.Tensor) for n in ("panoptic_map", "semantic_map"))
+        maps = void_lost_objects(panoptic, semantic, values["instance_ids"])
+        values["panoptic_map"], values["semantic_map"] = maps
 
 
 register_node(DenseSample)

@@ -50,7 +50,7 @@ THEIRS: dict[str, tuple[Make, set[str]]] = {
     "crop": (lambda: v2.RandomCrop(6), NOT_WITHOUT_A_BORDER),
     "pad": (lambda: v2.Pad(2), set()),
     "quarter turn": (lambda: v2.RandomRotation((90, 90), expand=True), NOT_WITHOUT_A_BORDER),
-    "affine": (lambda: v2.RandomAffine(0, (0.2, 0.2), (0.7, 1.5), interpolation=BILINEAR), set()),
+    "affine": (lambda: v2.RandomAffine((0, 0), (0.2, 0.2), (0.7, 1.5), interpolation=BILINEAR), set()),
 }
 
 MORE: dict[str, tuple[Make, dict[str, Any], set[str]]] = {
@@ -66,11 +66,11 @@ MORE: dict[str, tuple[Make, dict[str, Any], set[str]]] = {
     "resized crop": (lambda: v2.RandomResizedCrop(12), {}, NOT_WITHOUT_A_BORDER),
     "zoom out": (lambda: v2.RandomZoomOut(p=1), {}, set()),
     "box crop": (v2.RandomIoUCrop, {"min_side": 8}, NOT_WITHOUT_A_BORDER),
-    "turn": (lambda: v2.RandomRotation(60), {"camera": False}, set()),
+    "turn": (lambda: v2.RandomRotation((-60, 60)), {"camera": False}, set()),
     "smooth turn": (
-        lambda: v2.RandomRotation(60, interpolation=BILINEAR, expand=True), {"camera": False}, set()
+        lambda: v2.RandomRotation((-60, 60), interpolation=BILINEAR, expand=True), {"camera": False}, set()
     ),
-    "turn and scale": (lambda: v2.RandomAffine(40, (0.2, 0.2), (0.7, 1.5)), {"camera": False}, set()),
+    "turn and scale": (lambda: v2.RandomAffine((-40, 40), (0.2, 0.2), (0.7, 1.5)), {"camera": False}, set()),
     "perspective": (
         lambda: v2.RandomPerspective(p=1), {"camera": False, "modalities": FLAT, "min_side": 8}, set()
     ),

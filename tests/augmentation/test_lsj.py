@@ -10,8 +10,8 @@ import torch
 from torchvision import tv_tensors
 
 from segpaste.augmentation import FixedSizeCrop, RandomResize, make_large_scale_jittering
-from segpaste.types import BatchedDenseSample, DenseSample, PaddingMask, SemanticMap
-from tests.types.whole_samples import FIELDS, changed_fields, full_sample, same_bits
+from segpaste.types import BatchedDenseSample, PaddingMask, SemanticMap
+from tests.types.whole_samples import FIELDS, changed_fields, full_sample, same_bits, sample_of
 
 
 def _plain(value: torch.Tensor | None) -> torch.Tensor:
@@ -19,8 +19,8 @@ def _plain(value: torch.Tensor | None) -> torch.Tensor:
     return value.as_subclass(torch.Tensor)
 
 
-def _image(height: int, width: int, dtype: torch.dtype = torch.uint8) -> DenseSample:
-    return DenseSample(image=torch.zeros((3, height, width), dtype=dtype))
+def _image(height: int, width: int, dtype: torch.dtype = torch.uint8) -> Any:
+    return sample_of(image=torch.zeros((3, height, width), dtype=dtype))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_scales_are_uniform_and_come_from_torchs_generator() -> None:
 @pytest.mark.parametrize("shape", [(9, 4), (4, 1), (1, 1), (30, 30)])
 def test_an_image_of_one_column_keeps_its_rows(dtype: torch.dtype, shape: tuple[int, int]) -> None:
     ramp = torch.linspace(0, 250, shape[0])[None, :, None].expand(3, *shape).to(dtype)
-    narrow = RandomResize(1.0, 1.0, 5, 1)(DenseSample(image=ramp.contiguous()))
+    narrow = RandomResize(1.0, 1.0, 5, 1)(sample_of(image=ramp.contiguous()))
     rows = _plain(narrow.image)[0, :, 0].double()
     assert narrow.canvas_size[1] == 1
     assert torch.equal(rows, rows.sort().values)  # torch would repeat the first one
@@ -70,7 +70,7 @@ def test_a_larger_image_is_cut_to_a_window_that_may_be_anywhere() -> None:
     seen = Counter()
     torch.manual_seed(0)
     for _ in range(300):
-        after = FixedSizeCrop(2, 2)(DenseSample(image=ramp))
+        after = FixedSizeCrop(2, 2)(sample_of(image=ramp))
         assert after.padding_mask is None
         first = int(after.image[0, 0, 0])
         assert after.image[0].tolist() == [[first, first + 1], [first + 4, first + 5]]
@@ -115,7 +115,7 @@ def test_padding_is_added_to_padding() -> None:
     mask[:, :, 50:] = True
     normals = torch.zeros((3, 40, 60))
     after = FixedSizeCrop(44, 60)(
-        DenseSample(image=torch.zeros((3, 40, 60)), normals=normals, padding_mask=mask)
+        sample_of(image=torch.zeros((3, 40, 60)), normals=normals, padding_mask=mask)
     )
     assert int((~after.padding_mask).sum()) == 40 * 50
     after.validate()
@@ -175,27 +175,32 @@ def test_a_dict_is_jittered_as_a_sample_is() -> None:
     assert other == {"name": "a"}
 
 
+RESIZE: Any = RandomResize
+CROP: Any = FixedSizeCrop
+JITTERING: Any = make_large_scale_jittering
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: RandomResize(0.0, 1.0, 8, 8), ValueError, "min_scale: got 0.0, expected a finite number"),
-        (lambda: RandomResize(0.5, float("inf"), 8, 8), ValueError, "max_scale: got inf"),
-        (lambda: RandomResize("1", 2, 8, 8), TypeError, "min_scale: got '1', expected a number"),
-        (lambda: RandomResize(2.0, 1.0, 8, 8), ValueError, "min_scale: got 2.0, expected at most max_scale"),
-        (lambda: RandomResize(1.0, 1.0, 0, 8), ValueError, "target_height: got 0, expected 1 or more"),
-        (lambda: RandomResize(1.0, 1.0, 8, 8.5), TypeError, "target_width: got float, expected an int"),
-        (lambda: FixedSizeCrop(8, -1), ValueError, "output_width: got -1, expected 1 or more"),
-        (lambda: FixedSizeCrop(True, 1), TypeError, "output_height: got bool, expected an int"),
-        (lambda: FixedSizeCrop(8, 8, "black"), TypeError, "img_pad_value: got 'black', expected a number"),
-        (lambda: FixedSizeCrop(8, 8, float("nan")), ValueError, "img_pad_value: got nan"),
-        (lambda: FixedSizeCrop(8, 8, 0, -1), ValueError, "seg_pad_value: got -1, expected 0 or more"),
+        (lambda: RESIZE(0.0, 1.0, 8, 8), ValueError, "min_scale: got 0.0, expected a finite number"),
+        (lambda: RESIZE(0.5, float("inf"), 8, 8), ValueError, "max_scale: got inf"),
+        (lambda: RESIZE("1", 2, 8, 8), TypeError, "min_scale: got '1', expected a number"),
+        (lambda: RESIZE(2.0, 1.0, 8, 8), ValueError, "min_scale: got 2.0, expected at most max_scale"),
+        (lambda: RESIZE(1.0, 1.0, 0, 8), ValueError, "target_height: got 0, expected 1 or more"),
+        (lambda: RESIZE(1.0, 1.0, 8, 8.5), TypeError, "target_width: got float, expected an int"),
+        (lambda: CROP(8, -1), ValueError, "output_width: got -1, expected 1 or more"),
+        (lambda: CROP(True, 1), TypeError, "output_height: got bool, expected an int"),
+        (lambda: CROP(8, 8, "black"), TypeError, "img_pad_value: got 'black', expected a number"),
+        (lambda: CROP(8, 8, float("nan")), ValueError, "img_pad_value: got nan"),
+        (lambda: CROP(8, 8, 0, -1), ValueError, "seg_pad_value: got -1, expected 0 or more"),
         (
-            lambda: make_large_scale_jittering((1, 2, 3)),
+            lambda: JITTERING((1, 2, 3)),
             ValueError,
             r"output_size: got \(1, 2, 3\), expected",
         ),
-        (lambda: make_large_scale_jittering("64"), TypeError, "output_size: got str, expected an int"),
-        (lambda: make_large_scale_jittering(0), ValueError, "output_size: got 0, expected 1 or more"),
+        (lambda: JITTERING("64"), TypeError, "output_size: got str, expected an int"),
+        (lambda: JITTERING(0), ValueError, "output_size: got 0, expected 1 or more"),
     ],
 )
 def test_a_bad_argument_is_one_clear_error(make: Any, error: type[Exception], message: str) -> None:

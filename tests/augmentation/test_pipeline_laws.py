@@ -32,8 +32,9 @@ PLACEMENT = BatchedPlacementConfig(scale_range=(0.6, 1.6))
 
 
 def _config(schema: PanopticSchemaSpec | None, sample: DenseSample) -> BatchCopyPasteConfig:
-    with_table = schema is not None and sample.panoptic_map is not None
-    panoptic = PanopticPasteConfig(taxonomy=schema, tau_stuff_frac=0.0) if with_table else None
+    panoptic = None
+    if schema is not None and sample.panoptic_map is not None:
+        panoptic = PanopticPasteConfig(taxonomy=schema, tau_stuff_frac=0.0)
     return BatchCopyPasteConfig(placement=PLACEMENT, panoptic=panoptic)
 
 
@@ -60,6 +61,7 @@ def _through(
     padded = batch.to_padded(slots)
     after, audit = BatchCopyPaste(_config(schema, samples[0]), seed=seed).forward_with_audit(padded)
     reports += check_padded(after)
+    assert audit.plan is not None
     for index in range(after.batch_size):
         before, result = padded.select(index), after.select(index)
         source = padded.select(int(audit.plan.source_idx[index]))

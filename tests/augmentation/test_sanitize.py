@@ -10,11 +10,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from segpaste.augmentation import SanitizeBoundingBoxes, SanitizeInstances
-from segpaste.types import DenseSample, InstanceMask, PaddingMask, PanopticMap, SemanticMap
-from tests.types.whole_samples import changed_fields, full_sample, same_bits
+from segpaste.types import InstanceMask, PaddingMask, PanopticMap, SemanticMap, xyxy
+from tests.types.whole_samples import changed_fields, full_sample, same_bits, sample_of
 
 ROWS = {"boxes", "labels", "instance_ids", "instance_masks"}
 MAPS = {"semantic_map", "panoptic_map"}
+INSTANCES: Any = SanitizeInstances
+BOXES: Any = SanitizeBoundingBoxes
 SMALL, LARGE = 0, 1
 """``full_sample`` has a box of 25 x 15 and one of 30 x 15 pixels."""
 
@@ -67,13 +69,13 @@ def test_a_sample_of_which_all_is_kept_is_returned_as_it_is(clean: Any) -> None:
 
 def test_boxes_alone_are_judged_as_torchvision_does() -> None:
     boxes = torch.tensor([[0.0, 0.0, 3.0, 3.0], [2.0, 2.0, 2.0, 5.0], [0.0, 0.0, 0.5, 8.0]])
-    before = DenseSample(image=torch.zeros((3, 8, 8)), boxes=boxes, labels=torch.tensor([1, 2, 3]))
+    before = sample_of(image=torch.zeros((3, 8, 8)), boxes=boxes, labels=torch.tensor([1, 2, 3]))
     after = SanitizeBoundingBoxes()(before)
     assert after.labels.tolist() == [1]
     assert after.boxes.tolist() == [[0.0, 0.0, 3.0, 3.0]]
     with pytest.raises(ValueError, match="SanitizeInstances: got a sample with rows and no instance_masks"):
         SanitizeInstances(1)(before)
-    empty = DenseSample(image=torch.zeros((3, 8, 8)))
+    empty = sample_of(image=torch.zeros((3, 8, 8)))
     assert SanitizeInstances(1)(empty) is empty
     assert SanitizeBoundingBoxes()(empty) is empty
 
@@ -110,7 +112,7 @@ def test_a_dict_keeps_padding_and_maps(clean: Any) -> None:
     for name in ("image", "padding", "semantic", "panoptic"):
         assert after[name] is given[name]
     one = {name: value[:1] if name == "labels" else value for name, value in given.items()}
-    one["boxes"] = tv_tensors.wrap(given["boxes"][:1], like=given["boxes"])
+    one["boxes"] = xyxy(given["boxes"][:1], (40, 60))
     one["masks"] = InstanceMask(given["masks"][:1])
     assert clean(one)["padding"] is given["padding"]  # [1, H, W] beside one box: torchvision's drops it
     assert v2.SanitizeBoundingBoxes(min_area=400)(one)["padding"].shape[0] == 0
@@ -130,18 +132,18 @@ def test_a_list_of_samples_is_cleaned_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: SanitizeInstances(-1), ValueError, "min_mask_area: got -1, expected 0 or more"),
-        (lambda: SanitizeInstances(2.5), TypeError, "min_mask_area: got float, expected an int"),
-        (lambda: SanitizeInstances(1, ignore_index=-1), ValueError, "ignore_index: got -1"),
-        (lambda: SanitizeBoundingBoxes(ignore_index="x"), TypeError, "ignore_index: got str"),
-        (lambda: SanitizeBoundingBoxes(min_size=0), ValueError, "min_size must be >= 1"),
+        (lambda: INSTANCES(-1), ValueError, "min_mask_area: got -1, expected 0 or more"),
+        (lambda: INSTANCES(2.5), TypeError, "min_mask_area: got float, expected an int"),
+        (lambda: INSTANCES(1, ignore_index=-1), ValueError, "ignore_index: got -1"),
+        (lambda: BOXES(ignore_index="x"), TypeError, "ignore_index: got str"),
+        (lambda: BOXES(min_size=0), ValueError, "min_size must be >= 1"),
         (
-            lambda: SanitizeInstances(1)({"labels": torch.zeros(2)}),
+            lambda: INSTANCES(1)({"labels": torch.zeros(2)}),
             ValueError,
             "got no DenseSample and no InstanceMask",
         ),
         (
-            lambda: SanitizeInstances(1)(_dict() | {"labels": torch.zeros(3)}),
+            lambda: INSTANCES(1)(_dict() | {"labels": torch.zeros(3)}),
             ValueError,
             "got 3 labels for 2 masks",
         ),

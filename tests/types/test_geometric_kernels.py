@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from segpaste.types import CameraIntrinsics, DenseSample, InstanceMask, PaddingMask, PanopticMap, SemanticMap
-from tests.types.whole_samples import full_sample, same_bits
+from tests.types.whole_samples import changed_fields, full_sample, same_bits, sample_of
 
 BILINEAR = v2.InterpolationMode.BILINEAR
 NEAREST = v2.InterpolationMode.NEAREST
@@ -20,7 +20,7 @@ LARGE = 2**31 - 2
 """An id that float32 cannot hold."""
 
 
-def _scene(**changes: Any) -> DenseSample:
+def _scene(**changes: Any) -> Any:
     """4 x 4: one thing on the left two columns of the upper rows, one pixel of it without a depth."""
     mask = torch.zeros((1, 4, 4), dtype=torch.bool)
     mask[0, :2, :2] = True
@@ -44,7 +44,7 @@ def _scene(**changes: Any) -> DenseSample:
         "camera_intrinsics": CameraIntrinsics(100.0, 50.0, 1.0, 2.0),
         "metric_depth": True,
     }
-    return DenseSample(**(fields | changes))
+    return sample_of(**(fields | changes))
 
 
 def _plain(value: torch.Tensor | None) -> torch.Tensor:
@@ -125,9 +125,17 @@ def test_a_resize_to_twice_the_size() -> None:
     assert after.camera_intrinsics == CameraIntrinsics(200.0, 100.0, (1 + 0.5) * 2 - 0.5, (2 + 0.5) * 2 - 0.5)
 
 
+def test_pillows_numbers_of_interpolations_are_understood() -> None:
+    before = full_sample()
+    for number, mode in ((0, NEAREST), (2, BILINEAR)):
+        by_number = v2.Resize((13, 17), interpolation=number)(before)
+        by_name = v2.Resize((13, 17), interpolation=mode)(before)
+        assert changed_fields(by_name, by_number) == set()
+
+
 def test_labels_of_a_shrunk_sample_are_those_at_the_middle_of_a_pixel() -> None:
     ramp = torch.arange(9).repeat(9, 1)
-    before = DenseSample(image=torch.zeros((3, 9, 9)), semantic_map=ramp)
+    before = sample_of(image=torch.zeros((3, 9, 9)), semantic_map=ramp)
     assert v2.Resize((3, 3))(before).semantic_map[0].tolist() == [1, 4, 7]
     # torchvision's ``nearest`` takes the corner; labels follow the image.
     assert v2.Resize((3, 3), interpolation=NEAREST)(before).semantic_map[0].tolist() == [0, 3, 6]
@@ -137,9 +145,7 @@ def test_labels_of_a_shrunk_sample_are_those_at_the_middle_of_a_pixel() -> None:
 def test_normals_that_cancel_out_are_the_nearest() -> None:
     normals = torch.zeros((3, 1, 2))
     normals[0, 0] = torch.tensor([1.0, -1.0])
-    before = DenseSample(
-        image=torch.zeros((3, 1, 2)), normals=normals, semantic_map=torch.ones((1, 2)).long()
-    )
+    before = sample_of(image=torch.zeros((3, 1, 2)), normals=normals, semantic_map=torch.ones((1, 2)).long())
     after = v2.Resize((1, 3))(before)  # the middle lies halfway between the two
     assert after.normals[0, 0].tolist() == [1.0, -1.0, -1.0]
 
@@ -147,7 +153,7 @@ def test_normals_that_cancel_out_are_the_nearest() -> None:
 def test_normals_are_unit_vectors_after_a_resize() -> None:
     generator = torch.Generator().manual_seed(1)
     normals = torch.nn.functional.normalize(torch.randn((3, 9, 13), generator=generator), dim=0).clamp(-1, 1)
-    before = DenseSample(
+    before = sample_of(
         image=torch.zeros((3, 9, 13)), normals=normals, semantic_map=torch.ones((9, 13)).long()
     )
     after = v2.Resize((31, 37))(before)
@@ -191,7 +197,7 @@ def test_a_point_of_a_camera_goes_where_the_image_shows_it(angle: float, expand:
     image = torch.exp(-squared / 8)[None]
     camera = CameraIntrinsics(80.0, 80.0, 30.0, 50.0)
     normals = torch.tensor([0.6, 0.0, -0.8])[:, None, None].repeat(1, 81, 101)
-    before = DenseSample(
+    before = sample_of(
         image=image, camera_intrinsics=camera, normals=normals, semantic_map=torch.ones((81, 101)).long()
     )
     after = v2.RandomRotation((angle, angle), interpolation=BILINEAR, expand=expand)(before)
@@ -230,7 +236,7 @@ def test_a_turn_of_pixels_that_are_not_square_is_refused() -> None:
 
 
 def test_a_shear_is_refused_for_normals_and_cameras_alone() -> None:
-    shear = v2.RandomAffine(0, shear=(10, 10))
+    shear = v2.RandomAffine((0, 0), shear=(10, 10))
     with pytest.raises(ValueError, match=r"affine\(shear=...\): got a sample with normals"):
         shear(_scene())
     with pytest.raises(ValueError, match=r"affine\(shear=...\): got a sample with camera_intrinsics"):
@@ -240,7 +246,7 @@ def test_a_shear_is_refused_for_normals_and_cameras_alone() -> None:
 
 
 @pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric"])
-def test_a_mirrored_border_is_refused_for_samples_and_right_for_maps(mode: str) -> None:
+def test_a_mirrored_border_is_refused_for_samples_and_right_for_maps(mode: Any) -> None:
     with pytest.raises(ValueError, match="padding_mode|Padding mode"):
         v2.Pad(2, padding_mode=mode)(_scene())
     ids = torch.arange(16).reshape(4, 4) + LARGE - 20
@@ -297,10 +303,10 @@ def test_nothing_under_an_invalid_pixel_is_read() -> None:
         assert (first.depth[~valid] == 0).all()
 
 
-def _padded(rows: int, columns: int) -> DenseSample:
+def _padded(rows: int, columns: int) -> Any:
     padding = torch.ones((1, 4, 4), dtype=torch.bool)
     padding[:, :rows, :columns] = False
-    return DenseSample(image=torch.zeros((3, 4, 4)), padding_mask=padding)
+    return sample_of(image=torch.zeros((3, 4, 4)), padding_mask=padding)
 
 
 def test_padding_stays_at_the_right_and_at_the_bottom_or_is_refused() -> None:
@@ -336,16 +342,16 @@ def test_padding_is_resized_cropped_and_added_to() -> None:
 
 def test_boxes_without_masks_are_torchvisions() -> None:
     boxes = torch.tensor([[1.0, 1.0, 3.0, 4.0], [0.0, 0.0, 1.0, 1.0]])
-    sample = DenseSample(image=torch.zeros((3, 8, 8)), boxes=boxes, labels=torch.tensor([1, 2]))
+    sample = sample_of(image=torch.zeros((3, 8, 8)), boxes=boxes, labels=torch.tensor([1, 2]))
     assert v2.RandomHorizontalFlip(p=1)(sample).boxes.tolist() == [[5, 1, 7, 4], [7, 0, 8, 1]]
     cropped = v2.Lambda(lambda leaf: v2.functional.crop(leaf, 2, 2, 4, 4), tv_tensors.TVTensor)(sample)
     assert cropped.boxes.tolist() == [[0, 0, 1, 2], [0, 0, 0, 0]]  # degenerate: for SanitizeBoundingBoxes
     assert cropped.labels.tolist() == [1, 2]
     # torchvision 0.29 tells these boxes of a canvas of 130 rows, and the image has 129.
-    turned = DenseSample(image=torch.zeros((3, 81, 101)), boxes=boxes, labels=torch.tensor([1, 2]))
+    turned = sample_of(image=torch.zeros((3, 81, 101)), boxes=boxes, labels=torch.tensor([1, 2]))
     turned = v2.RandomRotation((315, 315), expand=True)(turned)
     assert tuple(turned.boxes.canvas_size) == turned.canvas_size == (129, 129)
-    empty = DenseSample(image=torch.zeros((3, 8, 6)))
+    empty = sample_of(image=torch.zeros((3, 8, 6)))
     for transform in (
         v2.RandomRotation((90, 90), expand=True),
         v2.Resize(3),

@@ -89,13 +89,16 @@ IN_CONTAINERS: dict[str, Callable[[], Any]] = {
     "RandomOrder": lambda: v2.RandomOrder([v2.RandomHorizontalFlip(p=1), v2.Resize((23, 31))]),
 }
 
+CUT: Any = v2.CutMix
+MIX: Any = v2.MixUp
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "AugMix": (v2.AugMix, "AugMix"),
     "AutoAugment": (v2.AutoAugment, "AutoAugment"),
     "ConvertBoundingBoxFormat": (lambda: v2.ConvertBoundingBoxFormat("XYWH"), "boxes: got format"),
-    "CutMix": (lambda: v2.CutMix(num_classes=9, labels_getter=lambda s: s.labels), "CutMix"),
+    "CutMix": (lambda: CUT(num_classes=9, labels_getter=lambda s: s.labels), "CutMix"),
     "FiveCrop": (lambda: v2.FiveCrop(20), "FiveCrop"),
-    "MixUp": (lambda: v2.MixUp(num_classes=9, labels_getter=lambda s: s.labels), "MixUp"),
+    "MixUp": (lambda: MIX(num_classes=9, labels_getter=lambda s: s.labels), "MixUp"),
     "RandAugment": (v2.RandAugment, "RandAugment"),
     "SanitizeBoundingBoxes": (v2.SanitizeBoundingBoxes, "labels_getter"),
     "SanitizeKeyPoints": (v2.SanitizeKeyPoints, "keypoints"),
@@ -157,7 +160,9 @@ def test_what_cannot_be_right_is_refused_by_name(name: str) -> None:
     functional = "elastic" if name == "ElasticTransform" else "perspective"
     full = full_sample()
     for field in ("depth", "normals", "camera_intrinsics"):
-        kept = {"depth": full.depth, "depth_valid": full.depth_valid} if field == "depth" else {}
+        kept: dict[str, Any] = (
+            {"depth": full.depth, "depth_valid": full.depth_valid} if field == "depth" else {}
+        )
         kept |= {field: getattr(full, field)}
         with pytest.raises(ValueError, match=f"{functional}: got a sample with {field}; .*replace"):
             _run(make, full_sample(**(FLAT | kept)))

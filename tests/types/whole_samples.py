@@ -12,8 +12,14 @@ from segpaste.types import CameraIntrinsics, DenseSample
 FIELDS = tuple(field.name for field in dataclasses.fields(DenseSample))
 
 
-def full_sample(height: int = 40, width: int = 60, **changes: Any) -> DenseSample:
+def sample_of(**fields: Any) -> Any:
+    """A sample of plain tensors; what it lacks is known to the test."""
+    return DenseSample(**fields)
+
+
+def full_sample(**changes: Any) -> Any:
     """Two things on a stuff floor, metric depth with holes, tilted normals with a gap, a camera."""
+    height, width = 40, 60
     masks = torch.zeros((2, height, width), dtype=torch.bool)
     masks[0, height // 8 : height // 2, width // 12 : width // 2] = True
     masks[1, height // 2 + 2 : height - 3, width // 2 :] = True

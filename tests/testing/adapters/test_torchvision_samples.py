@@ -12,11 +12,11 @@ from segpaste.augmentation import RandomResize, SanitizeInstances, make_large_sc
 from segpaste.testing import check_augmentation
 from segpaste.testing.adapters import TorchvisionTransform, UnreadableResultError, adapt
 from segpaste.testing.adapters.base import DTYPE_KEPT
-from segpaste.types import DenseSample, Modality
+from segpaste.types import DenseSample, Modality, SemanticMap
 from tests.types.whole_samples import full_sample
 
 
-def _padded() -> DenseSample:
+def _padded() -> Any:
     padding = torch.zeros((1, 40, 60), dtype=torch.bool)
     return full_sample(padding_mask=padding)
 
@@ -27,7 +27,7 @@ def test_transforms_of_ours_are_given_whole_samples() -> None:
         v2.RandomApply([SanitizeInstances(2)]),
         RandomResize(1, 1, 8, 8),
     ):
-        adapter = adapt(transform)
+        adapter: Any = adapt(transform)
         assert adapter is not None
         assert adapter.kind == "geometric"
         assert adapter.accepts.modalities == frozenset(Modality)
@@ -59,7 +59,7 @@ def test_transforms_of_torchvision_are_given_a_dict_unless_asked_otherwise() -> 
         (v2.RandomHorizontalFlip(), False),
         (v2.Resize(8), True),
         (v2.ColorJitter(), True),
-        (v2.Compose([v2.Resize(8), v2.RandomRotation(9)]), False),
+        (v2.Compose([v2.Resize(8), v2.RandomRotation((9, 9))]), False),
         (v2.Compose([v2.Resize(8), make_large_scale_jittering(8)]), True),
     ],
 )
@@ -92,11 +92,11 @@ def test_a_changed_dtype_and_a_result_that_is_no_sample_are_complained_about() -
 
 def test_types_of_a_dict_make_no_sense_for_a_sample() -> None:
     with pytest.raises(ValueError, match=r"types: got \['semantic'\] for whole samples"):
-        TorchvisionTransform(v2.Pad(2), whole_samples=True, types={"semantic": torch.Tensor})
+        TorchvisionTransform(v2.Pad(2), whole_samples=True, types={"semantic": SemanticMap})
 
 
 def test_a_refusal_is_a_violation_where_it_was_asked_for() -> None:
-    sheared = TorchvisionTransform(v2.RandomAffine(0, shear=(20, 20)), whole_samples=True)
+    sheared = TorchvisionTransform(v2.RandomAffine((0, 0), shear=(20, 20)), whole_samples=True)
     (result,) = check_augmentation(
         sheared, only="target.completes", modalities=["semantic+normals"], examples=2, on_fail="record"
     )
