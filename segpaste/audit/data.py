@@ -115,6 +115,7 @@ def drawn_set(preset: PresetConfig, count: int, seed: int) -> DataSet:
         channels=(3,),
         canvas=DRAWN_CANVAS,
         metric=Modality.DEPTH in preset.target_modalities,
+        reserve=max(64, preset.max_instances),
     )
     schema = preset.schema
     return DataSet(

@@ -4,5 +4,70 @@ from __future__ import annotations
 
 from segpaste.presets.config import SignOff
 
-SIGN_OFFS: dict[str, tuple[SignOff, ...]] = {}
+SIGN_OFFS: dict[str, tuple[SignOff, ...]] = {
+    "cityscapes-panoptic": (
+        SignOff(
+            data="drawn scenes",
+            version="1.0.0.dev0",
+            samples=200,
+            seed=0,
+            canvas=(64, 128),
+            laws_held=57,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+    ),
+    "coco-instance": (
+        SignOff(
+            data="coco_panoptic_sample/instances",
+            version="1.0.0.dev0",
+            samples=8,
+            seed=0,
+            canvas=(1024, 1024),
+            laws_held=39,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+    ),
+    "coco-panoptic": (
+        SignOff(
+            data="coco_panoptic_sample/panoptic",
+            version="1.0.0.dev0",
+            samples=8,
+            seed=0,
+            canvas=(1024, 1024),
+            laws_held=57,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+        SignOff(
+            data="coco128_multi/panoptic",
+            version="1.0.0.dev0",
+            samples=24,
+            seed=0,
+            canvas=(1024, 1024),
+            laws_held=57,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+    ),
+    "lvis-rare": (
+        SignOff(
+            data="drawn scenes",
+            version="1.0.0.dev0",
+            samples=200,
+            seed=0,
+            canvas=(128, 128),
+            laws_held=39,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+    ),
+    "nyu-depth": (
+        SignOff(
+            data="drawn scenes",
+            version="1.0.0.dev0",
+            samples=200,
+            seed=0,
+            canvas=(96, 128),
+            laws_held=63,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+    ),
+}
 """Name of the preset -> its runs."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from segpaste.audit import made_sets
 from segpaste.cli import main
-from segpaste.presets import PresetConfig, get_preset, list_presets
+from segpaste.presets import PresetConfig, get_preset, list_presets, registry
 from tests.audit.test_audit import _break_boxes
 
 QUICK = ["--samples", "4", "--gallery", "1"]
@@ -141,7 +141,10 @@ def test_classes_of_another_data_set_are_told(
     assert not (tmp_path / "out").exists()
 
 
-def test_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_presets_are_listed_and_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
     assert main(["presets"]) == 0
     listed = capsys.readouterr().out
     assert [line for line in listed.splitlines() if not line.startswith(" ")] == list_presets()

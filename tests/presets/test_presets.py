@@ -27,9 +27,9 @@ NAMES = ["cityscapes-panoptic", "coco-instance", "coco-panoptic", "lvis-rare", "
 INSTANCE = frozenset({Modality.IMAGE, Modality.INSTANCE})
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> dict[str, PresetConfig]:
-    """An empty register of one's own, for a test that adds to it."""
+    """An empty register of one's own: code of the docs may have added to the other."""
     mine: dict[str, PresetConfig] = {}
     monkeypatch.setattr(registry_module, "_registered", mine)
     return mine
