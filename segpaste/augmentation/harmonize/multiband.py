@@ -36,7 +36,7 @@ def multiband_change(
         levels: how often to halve the resolution, 0 or more.
 
     Returns:
-        float32, exactly 0 at :func:`multiband_reach` or farther from the union.
+        float32, exactly 0 farther than :func:`multiband_reach` from the union.
     """
     known, frame = union[:, None].to(torch.float32), valid[:, None].to(torch.float32)
     gaussian = [torch.cat((difference * known, known, alpha[:, None], frame), dim=1)]

@@ -32,7 +32,7 @@ class Harmonize(nn.Module):
 
     An image changes where its method reaches and nowhere else, never on padding, and not at
     all where nothing was pasted: with ``"reinhard"`` or feathering alone inside the union,
-    with ``"poisson"`` inside the union's bounding box, with ``"multiband"`` less than
+    with ``"poisson"`` inside the union's bounding box, with ``"multiband"`` at most
     ``4 * (2**levels - 1)`` pixels from it along both axes. There, uint8 is computed in
     0..1 and rounded; float32 is expected in 0..1: values outside are taken as the nearest
     bound, NaN as 0, and the result lies in 0..1. So harmonise before normalising.
