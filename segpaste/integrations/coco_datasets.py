@@ -271,6 +271,7 @@ class CocoPanopticV2(_CocoDataset):
     ) -> None:
         path = Path(label_path)
         content = content_of(path)
+        _refuse_instances(content, path)
         listed, listed_in = content.get("categories"), path
         if categories is not None:
             listed_in = Path(categories)
@@ -450,13 +451,25 @@ def _ignore_index(given: int | None, categories: Any) -> int:
 
 def _refuse_panoptic(content: dict[str, Any], path: Path) -> None:
     """Say what it is, where each annotation would be refused for something else."""
-    entries = content.get("annotations")
-    first = entries[0] if isinstance(entries, list) and entries else None
-    if isinstance(first, dict) and "segments_info" in first:
+    if "segments_info" in _first_annotation(content):
         raise DataError(
             f"{path}: got panoptic annotations (segments_info), expected instances; "
-            "CocoPanopticV2 reads panoptic ones"
+            "CocoPanopticV2 reads these, create_coco_dataloader with panoptic_folder"
         )
+
+
+def _refuse_instances(content: dict[str, Any], path: Path) -> None:
+    if "segmentation" in _first_annotation(content):
+        raise DataError(
+            f"{path}: got instances (segmentation), expected panoptic annotations; "
+            "CocoDetectionV2 reads these, as create_coco_dataloader does without a panoptic_folder"
+        )
+
+
+def _first_annotation(content: dict[str, Any]) -> dict[str, Any]:
+    entries = content.get("annotations")
+    first = entries[0] if isinstance(entries, list) and entries else None
+    return first if isinstance(first, dict) else {}
 
 
 def _int64(number: int, where: str) -> int:

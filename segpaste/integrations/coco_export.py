@@ -9,6 +9,7 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -132,18 +133,20 @@ def to_coco(
     whole_number("quality", quality, at_least=1, below=101)
     levels = _checked_range(float_range)
     target = Path(folder)
-    try:
-        _check_place(target, overwrite)
-        with folder_beside(target) as hidden:
+    with ExitStack() as stack:
+        with _writing(target):
+            _check_place(target, overwrite)
+            hidden = stack.enter_context(folder_beside(target))
             writer = _Writer(hidden, table, listed, image_format, quality)
-            for position, (sample, image_id, name) in enumerate(_numbered(samples, image_ids, file_names)):
-                where = f"samples[{position}]"
-                writer.add(encoded(sample, table, levels, where), image_id, name, where)
+        for position, (sample, image_id, name) in enumerate(_numbered(samples, image_ids, file_names)):
+            where = f"samples[{position}]"
+            entry = encoded(sample, table, levels, where)
+            with _writing(target):
+                writer.add(entry, image_id, name, where)
+        with _writing(target):
             written = writer.finish()
             _move(hidden, target, overwrite)
             flush(target.parent)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be written: {error}") from error
     return CocoExport(
         images=target / IMAGES,
         instances=target / INSTANCES,
@@ -151,6 +154,15 @@ def to_coco(
         panoptic_folder=target / PANOPTIC if writer.panoptic else None,
         **written,
     )
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """What the system says of our files becomes an error that names the folder; not what samples raise."""
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{target}: cannot be written: {error}") from error
 
 
 class _Writer:
@@ -263,6 +275,8 @@ def _classes(
             raise ValueError("schema: got None without categories, expected one of the two")
         listed = [{"id": label, "name": f"class {label}"} for label in sorted(schema.classes)]
         return schema, [_with_kind(category, schema) for category in listed]
+    if not isinstance(categories, list | tuple) or not all(isinstance(c, Mapping) for c in categories):
+        raise TypeError("categories: got no list of dicts, expected COCO's categories or None")
     listed = [dict(category) for category in categories]
     try:
         ignore = free_ignore_index(listed)
@@ -285,6 +299,8 @@ def _with_kind(category: Mapping[str, Any], schema: PanopticSchema) -> dict[str,
 def _checked_range(float_range: tuple[float, float] | None) -> tuple[float, float] | None:
     if float_range is None:
         return None
+    if not isinstance(float_range, list | tuple) or len(float_range) != 2:
+        raise TypeError(f"float_range: got {float_range!r}, expected two numbers or None")
     low, high = map(float, float_range)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"float_range: got {float_range}, expected two finite values, the lower first")
@@ -295,6 +311,11 @@ def _numbered(
     samples: Samples, image_ids: Iterable[int] | None, file_names: Iterable[str] | None
 ) -> Iterator[tuple[DenseSample, int, str]]:
     """Each sample with its image id and the stem of its files' names."""
+    if isinstance(samples, DenseSample | BatchedDenseSample | PaddedBatchedDenseSample):
+        samples = [samples]
+    for what, values in (("samples", samples), ("image_ids", image_ids), ("file_names", file_names)):
+        if values is not None and not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
+            raise TypeError(f"{what}: got {type(values).__name__}, expected an iterable")
     ids = None if image_ids is None else iter(image_ids)
     names = None if file_names is None else iter(file_names)
     seen: set[int] = set()
@@ -332,8 +353,6 @@ def _stem(name: str) -> str:
 
 def _flat(samples: Samples) -> Iterator[DenseSample]:
     """Samples one by one, those of batches too."""
-    if isinstance(samples, DenseSample | BatchedDenseSample | PaddedBatchedDenseSample):
-        samples = [samples]
     for item in samples:
         if isinstance(item, DenseSample):
             yield item

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 import pickle
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
+
+from segpaste.types.numbers import whole_number
 
 
 class PackedEntries:
@@ -37,7 +38,7 @@ class PackedEntries:
         Raises:
             IndexError: if there is none.
         """
-        number = operator.index(index)
+        number = whole_number("index", index)
         place = number + len(self) if number < 0 else number
         if not 0 <= place < len(self):
             raise IndexError(f"index: got {number}, expected less than the {len(self)} images")

@@ -228,6 +228,8 @@ def test_it_is_a_sequence(things: CocoFolder) -> None:
     for beyond in (2, -3):
         with pytest.raises(IndexError, match=f"index: got {beyond}, expected less than the 2 images"):
             data[beyond]
+    with pytest.raises(TypeError, match="index: got str, expected an int"):
+        data["a.png"]  # pyright: ignore[reportArgumentType]
     assert repr(data) == f"CocoDetectionV2(2 images, {str(things.root / 'instances.json')!r})"
 
 
@@ -258,7 +260,7 @@ BAD_INSTANCES: list[tuple[Callable[[CocoFolder], Any], str]] = [
     (lambda c: c.instances["images"][0].update(height="6"), "images[0]: got height '6'"),
     (lambda c: c.instances.update(categories=[]), "no categories"),
     (lambda c: c.instances["categories"].append({"id": 7}), "category 7: the id occurs twice"),
-    (lambda c: c.instances.update(annotations=c.panoptic["annotations"]), "CocoPanopticV2 reads"),
+    (lambda c: c.instances.update(annotations=c.panoptic["annotations"]), "CocoPanopticV2 reads these"),
 ]  # fmt: skip
 
 
@@ -334,6 +336,11 @@ def test_bad_panoptic_data_is_refused(number: int, coco: CocoFolder) -> None:
     change, said = BAD_PANOPTIC[number]
     change(coco)
     expect_refusal(lambda: panoptic(coco)[0], said)
+
+
+def test_instances_are_no_panoptic_data(coco: CocoFolder) -> None:
+    coco.panoptic["annotations"] = coco.instances["annotations"]
+    expect_refusal(lambda: panoptic(coco), "panoptic.json: got instances", "CocoDetectionV2 reads these")
 
 
 def test_arguments_are_checked(things: CocoFolder) -> None:

@@ -317,6 +317,16 @@ def test_there_is_a_whole_data_set_or_none(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
 
 
+def test_what_the_samples_raise_is_not_called_a_failure_to_write(tmp_path: Path) -> None:
+    def broken() -> Iterator[DenseSample]:
+        yield one()
+        raise FileNotFoundError("my own file")
+
+    with pytest.raises(FileNotFoundError, match="my own file"):
+        to_coco(broken(), tmp_path / "set", categories=CATEGORIES)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_else_is_ever_overwritten(tmp_path: Path) -> None:
     to_coco([one()], tmp_path / "set", categories=CATEGORIES)
     (tmp_path / "set" / "thesis.tex").write_text("years")
@@ -392,6 +402,12 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"file_names": ["..", "c"]}, "file_names: got '..', expected the name of a file without a folder"),
     ({"file_names": ["", "c"]}, "file_names: got '', expected the name of a file without a folder"),
     ({"file_names": [1, 2]}, "file_names: got int, expected str"),
+    ({"file_names": ["\ud800", "c"]}, "set: cannot be written: 'utf-8' codec can't encode"),
+    ({"file_names": ["n" * 300, "c"]}, "set: cannot be written: [Errno 36] File name too long"),
+    ({"image_ids": 3}, "image_ids: got int, expected an iterable"),
+    ({"float_range": 3}, "float_range: got 3, expected two numbers or None"),
+    ({"categories": "x.json"}, "categories: got no list of dicts, expected COCO's categories or None"),
+    ({"categories": [3]}, "categories: got no list of dicts, expected COCO's categories or None"),
 ]  # fmt: skip
 
 
