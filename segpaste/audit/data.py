@@ -70,7 +70,7 @@ def fitted(
             lacking = ", ".join(m.value for m in Modality if m in preset.target_modalities - kept)
             notes.append(f"{each.name}: without {lacking}, which these data lack")
         one = each if kept == each.modalities else each.only(kept)
-        schema = preset.schema
+        schema = preset.class_table
         if schema is not None:
             one = relabelled(one, schema) if relabel else one
             _check_classes(one, schema)
@@ -109,7 +109,7 @@ def drawn_set(preset: PresetConfig, count: int, seed: int) -> DataSet:
         count,
         min_instances=2,
         max_instances=8,
-        schema=preset.schema,
+        schema=preset.class_table,
         modalities=preset.target_modalities,
         image_dtypes=(torch.uint8,),
         channels=(3,),
@@ -117,7 +117,7 @@ def drawn_set(preset: PresetConfig, count: int, seed: int) -> DataSet:
         metric=Modality.DEPTH in preset.target_modalities,
         reserve=max(64, preset.max_instances),
     )
-    schema = preset.schema
+    schema = preset.class_table
     return DataSet(
         "drawn scenes",
         tuple(scene.sample() for scene in scenes),

@@ -155,7 +155,7 @@ def bank_of(data: DataSet, preset: PresetConfig, canvas: tuple[int, int]) -> Ite
         [unpadded(sample) for sample in data.samples],
         crop_size=(side, side),
         min_area=4,
-        schema=preset.schema,
+        schema=preset.class_table,
         class_names=preset.class_names,
         dataset=data.name,
     )

@@ -185,7 +185,7 @@ def _audit_set(
     verdicts, statistics = Verdicts(), Statistics()
     gallery: list[Drawn] = []
     violations: list[tuple[Violation, Drawn]] = []
-    schema, ignore, names = preset.schema, preset.batch_copy_paste.ignore_index, preset.class_names
+    schema, ignore, names = preset.class_table, preset.batch_copy_paste.ignore_index, preset.class_names
     jittered = output_size(preset, data, options.size) if options.jitter else None
     canvas = data.canvas_size
     with _one_thread(), _bank(preset, data, given_bank, jittered or canvas) as bank:

@@ -36,7 +36,8 @@ _LEAST_STUFF = 256
 
 
 def _table(things: Mapping[int, str], stuff: Mapping[int, str], *, slots: int) -> PanopticSchemaSpec:
-    classes: dict[int, ThingOrStuff] = dict.fromkeys(things, "thing") | dict.fromkeys(stuff, "stuff")
+    classes: dict[int, ThingOrStuff] = dict.fromkeys(things, "thing")
+    classes.update(dict.fromkeys(stuff, "stuff"))
     return PanopticSchemaSpec(classes=classes, ignore_index=255, max_instances_per_image=slots)
 
 

@@ -192,7 +192,7 @@ class PresetConfig(_Frozen):
         return self
 
     @property
-    def schema(self) -> PanopticSchemaSpec | None:
+    def class_table(self) -> PanopticSchemaSpec | None:
         """The class table: the taxonomy; without one the named classes, all of them things."""
         if self.batch_copy_paste.schema_spec is not None or not self.class_names:
             return self.batch_copy_paste.schema_spec
@@ -247,7 +247,7 @@ class PresetConfig(_Frozen):
 
     def __repr__(self) -> str:
         kind = modality_set_name(self.target_modalities)
-        schema = self.schema
+        schema = self.class_table
         classes = "no class table" if schema is None else f"{len(schema.classes)} classes"
         return f"PresetConfig({self.name!r}, {kind}, {classes})"
 

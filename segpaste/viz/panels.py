@@ -150,10 +150,11 @@ def outlined_panel(
     labels = sample.labels.tolist()
     legend: list[LegendEntry] = []
     tags: list[tuple[tuple[float, float], str, Rgb, bool]] = []
-    areas = [] if masks is None else masks.sum(axis=(1, 2)).tolist()
+    every = np.zeros((0, *sample.canvas_size), dtype=bool) if masks is None else masks
+    areas = every.sum(axis=(1, 2)).tolist()
     # The largest first, so that none hides another's outline.
-    for row in sorted(colours, key=lambda row: -areas[row]) if masks is not None else ():
-        colour, large = colours[row], view.enlarge(masks[row])
+    for row in sorted(colours, key=lambda row: -areas[row]) if areas else ():
+        colour, large = colours[row], view.enlarge(every[row])
         thick = max(2, min(4, round(view.scale / 8)))
         wide = np.pad(large, thick + 1)
         around = wide & ~_shrunk(wide, thick + 1)
@@ -164,15 +165,13 @@ def outlined_panel(
         legend.append((colour, f"{name}, {areas[row]} px"))
         down, across = np.nonzero(large)
         if down.size:
-            at = (
-                float(across.min()) + _MARGIN,
-                float(down.min()) + _MARGIN - 16,
-            )  # above, so that it hides nothing
+            # Above, so that it hides nothing of what it names.
+            at = float(across.min()) + _MARGIN, float(down.min()) + _MARGIN - 16
             tags.append((at, name, colour, bool(np.ptp(across) > 40 and np.ptp(down) > 30)))
     picture = _framed(pixels, sample, view)
     pen = ImageDraw.Draw(picture)
-    for at, name, colour, large in tags[:_MOST_TAGS]:
-        if large or len(tags) <= _FEW_TAGS:
+    for at, name, colour, has_room in tags[:_MOST_TAGS]:
+        if has_room or len(tags) <= _FEW_TAGS:
             _tag(pen, at, name, colour, picture.size)
     return Panel(picture, _shortened(legend, nothing, most))
 

@@ -107,7 +107,7 @@ def draw_strip(
         for c, v in zip(columns, views, strict=True)
     ]
     labelled = [image_panel(s, v, ids, class_names, most) if s is not None else None for s, v in plain]
-    photographs = [
+    photographs: list[Panel | None] = [
         outlined_panel(
             c.sample, v, {row: ids[key] for row, key in c.outlined.items()}, class_names, c.nothing, most
         )

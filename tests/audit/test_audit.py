@@ -52,7 +52,7 @@ def test_the_presets_keep_all_laws_on_drawn_scenes_of_their_classes(name: str) -
     assert found.samples == 12
     # Not vacuously: things were pasted, and nearly all laws that apply had something to judge.
     assert sum(found.statistics.pastes) >= 6
-    assert len(found.verdicts.named("held")) >= (36 if get_preset(name).schema is None else 38)
+    assert len(found.verdicts.named("held")) >= (36 if get_preset(name).class_table is None else 38)
     assert len(found.verdicts.named("not_exercised")) <= 6
     assert found.verdicts.named("not_decidable") == []
 
@@ -245,7 +245,7 @@ def test_classes_that_are_not_the_presets_are_refused_or_relabelled() -> None:
         fitted(preset, [swapped])
     (data,), notes = fitted(preset, [swapped], relabel=True)
     assert notes == ["other: relabelled with the preset's classes, so that names mean nothing"]
-    schema = preset.schema
+    schema = preset.class_table
     assert schema is not None
     for sample in data.samples:
         assert all(schema.classes[label] == "thing" for label in sample.labels.tolist())

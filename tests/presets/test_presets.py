@@ -108,7 +108,7 @@ def test_an_unknown_name_is_told_the_known_and_the_nearest() -> None:
 )
 def test_class_tables_are_whole_and_named(name: str, things: int, stuff: int) -> None:
     preset = get_preset(name)
-    schema = preset.schema
+    schema = preset.class_table
     assert schema is not None
     assert len(classes_of_kind(schema, "thing")) == things
     assert len(classes_of_kind(schema, "stuff")) == stuff
@@ -139,7 +139,7 @@ def test_the_coco_table_is_that_of_the_panoptic_api(data_root: Path) -> None:
     file = data_root / "coco_panoptic_sample" / "panoptic_coco_categories.json"
     categories = json.loads(file.read_text("utf-8"))
     preset = get_preset("coco-panoptic")
-    schema = preset.schema
+    schema = preset.class_table
     assert schema is not None
     assert dict(preset.class_names) == {c["id"]: c["name"] for c in categories}
     assert dict(schema.classes) == {c["id"]: "thing" if c["isthing"] else "stuff" for c in categories}
@@ -158,11 +158,11 @@ def test_every_preset_makes_its_pipeline(name: str) -> None:
 def test_without_jitter_and_least_area_there_is_nothing_to_do() -> None:
     assert _preset().jitter() is None
     assert _preset().sanitize() is None
-    assert _preset().schema is None
+    assert _preset().class_table is None
 
 
 def test_named_classes_of_instances_are_things() -> None:
-    schema = _preset(class_names={255: "a", 2: "b"}).schema
+    schema = _preset(class_names={255: "a", 2: "b"}).class_table
     assert schema is not None
     assert dict(schema.classes) == {2: "thing", 255: "thing"}
     assert schema.ignore_index == 256
