@@ -11,7 +11,7 @@ from segpaste.audit.judging import Violation
 from segpaste.audit.pipeline import Step
 from segpaste.testing.examples import ragged
 from segpaste.types import DenseSample
-from segpaste.viz import Column, crop_around, draw_strip
+from segpaste.viz import Column, crop_around, draw_strip, window_around
 
 SIDE = 344
 
@@ -26,7 +26,9 @@ def step_strip(step: Step, names: Mapping[int, str], ignore_index: int) -> Image
     return draw_strip(
         [
             _column("before, jittered", before, {}, ""),
-            _column("donor", donor, in_donor, "nothing of it was pasted"),
+            _column("donor", donor, in_donor, "nothing of it was pasted")
+            if step.of_batch
+            else _crops_column(donor, in_donor),
             _column("after", step.final, in_result, _nothing(step)),
         ],
         side=SIDE,
@@ -71,6 +73,16 @@ def _column(title: str, sample: DenseSample, outlined: dict[int, int], nothing: 
     moved = {kept.index(row): key for row, key in outlined.items() if row in kept}
     cut = crop_around(sample, (0, 0, high, wide))
     return Column(title, cut, outlined=moved, nothing=nothing)
+
+
+def _crops_column(donor: DenseSample, outlined: dict[int, int]) -> Column:
+    """The crops of a bank without the empty canvas around them; each has an object, so all rows stay."""
+    masks = donor.instance_masks
+    if masks is None or not bool(masks.any()):
+        return Column("crops of the bank", donor, nothing="no crop could be used")
+    y0, x0, y1, x1 = window_around(masks.as_subclass(torch.Tensor).any(dim=0), margin=12, smallest=32)
+    cut = crop_around(donor, (y0, x0, y1, x1))
+    return Column("crops of the bank", cut, outlined=outlined, nothing="nothing of them was pasted")
 
 
 def _pasted_rows(step: Step) -> tuple[dict[int, int], dict[int, int]]:

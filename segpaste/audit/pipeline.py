@@ -43,6 +43,7 @@ class Step:
         pasted: after the paste; B = 1.
         final: after sanitizing.
         audit: of the paste; B = 1.
+        of_batch: whether the donor is another sample, and not crops of a bank.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Step:
     pasted: PaddedBatchedDenseSample
     final: DenseSample
     audit: BatchAuditPacket
+    of_batch: bool = True
 
 
 def output_size(preset: PresetConfig, data: DataSet, given: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -138,6 +140,7 @@ def steps(
                     pasted=pasted.select(n),
                     final=final if sanitize is None else sanitize(final),
                     audit=audit.select(n),
+                    of_batch=strategy is None,
                 )
             )
         yield made

@@ -26,6 +26,15 @@ SIGN_OFFS: dict[str, tuple[SignOff, ...]] = {
             laws_held=39,
             not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
         ),
+        SignOff(
+            data="coco128_multi/instances",
+            version="1.0.0.dev0",
+            samples=24,
+            seed=0,
+            canvas=(1024, 1024),
+            laws_held=39,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
     ),
     "coco-panoptic": (
         SignOff(
@@ -67,6 +76,29 @@ SIGN_OFFS: dict[str, tuple[SignOff, ...]] = {
             canvas=(96, 128),
             laws_held=63,
             not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+        SignOff(
+            data="rgbd_kinect/kinect, relabelled",
+            version="1.0.0.dev0",
+            samples=8,
+            seed=0,
+            canvas=(480, 640),
+            laws_held=62,
+            not_exercised=("image.finite", "paste.not_on_padding", "paste.winner_by_priority_and_order"),
+        ),
+        SignOff(
+            data="tartanair_dsine/tartanair, relabelled",
+            version="1.0.0.dev0",
+            samples=8,
+            seed=0,
+            canvas=(480, 640),
+            laws_held=62,
+            not_exercised=(
+                "image.finite",
+                "paste.not_on_padding",
+                "paste.void_exact",
+                "paste.winner_by_priority_and_order",
+            ),
         ),
     ),
 }
