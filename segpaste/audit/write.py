@@ -80,7 +80,11 @@ def _put(folder: Path, out: Path) -> None:
         return
     with folder_beside(out.with_name(f"{out.name}.replaced")) as beside:
         os.rename(out, beside / "audit")
-        os.rename(folder, out)
+        try:
+            os.rename(folder, out)
+        except BaseException:
+            os.rename(beside / "audit", out)
+            raise
 
 
 def _files(result: AuditResult) -> dict[str, bytes]:

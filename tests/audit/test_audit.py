@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +170,26 @@ def test_an_earlier_audit_is_replaced_and_nothing_is_left_beside(coco: AuditResu
     (out / "stray.txt").write_text("from an earlier run")
     write_audit(coco, out)
     assert "stray.txt" not in _contents(out)
+    assert [path.name for path in tmp_path.iterdir()] == ["audit"]
+
+
+def test_an_earlier_audit_stays_where_the_new_one_cannot_be_written(
+    coco: AuditResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "audit"
+    write_audit(coco, out)
+    before = _contents(out)
+    rename = os.rename
+
+    def full(source: Any, target: Any) -> None:
+        if Path(target) == out and "writing" in Path(source).name:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(KeyboardInterrupt):
+        write_audit(coco, out)
+    assert _contents(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["audit"]
 
 

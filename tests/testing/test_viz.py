@@ -111,3 +111,27 @@ def test_a_picture_becomes_a_file_or_a_uri() -> None:
     assert data_uri(picture).startswith("data:image/png;base64,")
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     assert data_uri(Image.fromarray(noise)).startswith("data:image/jpeg;base64,")
+
+
+def test_values_that_touch_look_different() -> None:
+    # A chequered map of 60 values: every one touches others, and there are more than colours.
+    blocks = np.arange(60).reshape(6, 10).repeat(5, axis=0).repeat(5, axis=1)
+    for pale in (False, True):
+        colours = Colours.apart([blocks], without=59, also=[77], pale=pale)
+        assert len(colours) == 60
+        for first, second in ((blocks[:, 1:], blocks[:, :-1]), (blocks[1:], blocks[:-1])):
+            pairs = np.stack([first[first != second], second[first != second]], axis=1)
+            for one, other in np.unique(pairs, axis=0).tolist():
+                if 59 not in (one, other):
+                    apart = np.abs(np.subtract(colours[one], colours[other])).sum()
+                    assert apart >= 40
+
+
+def test_rows_are_outlined_and_named_in_their_colour() -> None:
+    sample = _sample(80)
+    names = {3: "dog", 4: "cat"}
+    column = Column("after", sample, outlined={1: 9}, nothing="nothing")
+    plain = np.asarray(draw_strip([Column("after", sample)], class_names=names))
+    shown = np.asarray(draw_strip([column], class_names=names))
+    colour = Colours.apart([np.array([[7, 9]])], without=-1)[9]
+    assert (shown[:330] == colour).all(axis=-1).sum() > (plain[:330] == colour).all(axis=-1).sum()
