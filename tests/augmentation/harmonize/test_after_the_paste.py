@@ -28,7 +28,7 @@ METHODS = {
     "feather": HarmonizeConfig(feather=2),
     "reinhard": HarmonizeConfig(method="reinhard"),
     "multiband": HarmonizeConfig(method="multiband"),
-    "poisson": HarmonizeConfig(method="poisson", probability=0.8),
+    "poisson": HarmonizeConfig(method="poisson", probability=0.5),
 }
 every_method = pytest.mark.parametrize("how", METHODS.values(), ids=METHODS)
 PATCHES = PANOPTIC.model_copy(update={"placement": BatchedPlacementConfig(pad_to_multiple=8)})
