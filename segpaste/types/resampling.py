@@ -17,6 +17,9 @@ Between = Callable[[torch.Tensor], torch.Tensor]
 LEAST_LENGTH = 1e-6
 """Normals whose interpolation is shorter cancel out; the nearest one is taken."""
 
+_BLOCK = 1 << 14
+"""Pixels."""
+
 
 class Lookup(NamedTuple):
     """Which pixel each pixel of the output shows.
@@ -107,7 +110,7 @@ def depth_between(leaf: torch.Tensor, lookup: Lookup, between: Between | None) -
 def normals_between(normals: torch.Tensor, lookup: Lookup, between: Between | None) -> torch.Tensor:
     """Normals ``[3, H, W]`` at a lookup, unit vectors; none where the nearest pixel has none.
 
-    With ``between`` interpolated, and made unit vectors again; where they cancel out, the nearest
+    With ``between`` interpolated, and made unit vectors again in float64; where they cancel out, the nearest
     one.
     """
     if between is None:
@@ -115,14 +118,22 @@ def normals_between(normals: torch.Tensor, lookup: Lookup, between: Between | No
     some = looked_up((normals != 0).any(dim=0), lookup)
     mean = between(normals)
     x, y, z = mean
-    length = (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_()
-    cancelled = (length <= LEAST_LENGTH) & some
-    mean.div_(length).clamp_(-1, 1)  # a rounded length may leave a component an ulp above 1
-    mean.masked_fill_(~some, 0)
+    cancelled = ((x * x).addcmul_(y, y).addcmul_(z, z) <= LEAST_LENGTH**2) & some
     if bool(cancelled.any()):
-        nearest = looked_up(normals, lookup)
-        mean = torch.where(cancelled, torch.nn.functional.normalize(nearest, dim=0), mean)
-    return mean
+        mean = torch.where(cancelled, looked_up(normals, lookup), mean)
+    return _unit(mean).masked_fill_(~some, 0)
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    """Vectors ``[3, H, W]`` float32 divided by their lengths in float64, in their own memory.
+
+    In blocks of rows that stay in the cache: whole maps of float64 take several times as long.
+    """
+    for block in vectors.split(max(1, _BLOCK // vectors.shape[2]), dim=1):
+        wide = block.to(torch.float64)
+        x, y, z = wide
+        block.copy_(wide / (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_())
+    return vectors
 
 
 def turned(normals: torch.Tensor, turn: tuple[float, float]) -> torch.Tensor:
@@ -133,4 +144,8 @@ def turned(normals: torch.Tensor, turn: tuple[float, float]) -> torch.Tensor:
     x, y = normals[0].to(torch.float64), normals[1].to(torch.float64)
     new = torch.stack([cosine * x - sine * y, sine * x + cosine * y]).to(normals.dtype)
     # Adding 0 makes a negative zero a positive one: no normal is the zero vector, all bits.
-    return torch.cat([new + 0, normals[2:]])
+    after = torch.cat([new + 0, normals[2:]])
+    if cosine == 0 or sine == 0:
+        return after
+    none = (after == 0).all(dim=0)
+    return _unit(after).masked_fill_(none, 0)  # so that turns in a row add up no rounding
