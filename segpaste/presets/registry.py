@@ -10,18 +10,18 @@ from segpaste.presets.config import PresetConfig
 _registered: dict[str, PresetConfig] = {}
 
 
-def register_preset(preset: PresetConfig) -> None:
+def register_preset(config: PresetConfig) -> None:
     """Make a preset known to :func:`get_preset` in this process.
 
     Raises:
         TypeError: if it is no ``PresetConfig``.
         ValueError: if there is a preset of that name.
     """
-    if not isinstance(preset, PresetConfig):
-        raise TypeError(f"preset: got {type(preset).__name__}, expected a PresetConfig")
-    if preset.name in list_presets():
-        raise ValueError(f"preset.name: got {preset.name!r}, which is registered; expected another name")
-    _registered[preset.name] = preset
+    if not isinstance(config, PresetConfig):
+        raise TypeError(f"config: got {type(config).__name__}, expected a PresetConfig")
+    if config.name in list_presets():
+        raise ValueError(f"config.name: got {config.name!r}, which is registered; expected another name")
+    _registered[config.name] = config
 
 
 def get_preset(name: str) -> PresetConfig:

@@ -74,13 +74,13 @@ def test_a_preset_of_ones_own_is_found_and_listed(registered: dict[str, PresetCo
 @pytest.mark.parametrize("name", ["coco-panoptic", "mine"])
 def test_a_name_cannot_be_taken_twice(name: str, registered: dict[str, PresetConfig]) -> None:
     register_preset(_preset())
-    with pytest.raises(ValueError, match=f"preset.name: got '{name}', which is registered"):
+    with pytest.raises(ValueError, match=f"config.name: got '{name}', which is registered"):
         register_preset(_preset(name=name, description="another"))
     assert registered == {"mine": _preset()}
 
 
 def test_only_presets_are_registered(registered: dict[str, PresetConfig]) -> None:
-    with pytest.raises(TypeError, match="preset: got dict, expected a PresetConfig"):
+    with pytest.raises(TypeError, match="config: got dict, expected a PresetConfig"):
         register_preset({})  # pyright: ignore[reportArgumentType]
     assert registered == {}
 
