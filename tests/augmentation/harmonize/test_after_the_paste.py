@@ -111,10 +111,14 @@ def test_a_record_brings_the_image_back(how: HarmonizeConfig) -> None:
 @pytest.mark.parametrize(
     ("how", "modalities"),
     [
-        (METHODS["poisson"], {Modality.IMAGE, Modality.INSTANCE}),
-        (METHODS["reinhard"], {Modality.IMAGE, Modality.SEMANTIC}),
+        pytest.param(METHODS["poisson"], {Modality.IMAGE, Modality.INSTANCE}, id="instances"),
+        pytest.param(
+            METHODS["reinhard"],
+            {Modality.IMAGE, Modality.SEMANTIC},
+            marks=pytest.mark.nightly,
+            id="class mix",
+        ),
     ],
-    ids=["instances", "class mix"],
 )
 def test_one_graph_with_the_labels_of_the_eager_module(how: HarmonizeConfig, modalities: Any) -> None:
     torch._dynamo.reset()
