@@ -15,6 +15,7 @@ from segpaste.testing.examples import ragged
 from segpaste.types import BatchCopyPasteConfig, to_q16
 
 PASTED = "pasted"
+PASTED_SANITIZED = "pasted, then sanitized away"
 TOO_LITTLE_SEEN = "too little of it to be seen"
 COVERED_BY_PASTED = "covered by other pasted objects"
 STUFF_KEPT = "stuff kept its pixels"
@@ -30,7 +31,10 @@ SANITIZED = "dropped: sanitized, below the least mask area"
 
 @dataclass
 class ClassCounts:
-    """Rows of one class: before the paste, pasted, lost, and in what comes out."""
+    """Rows of one class: before the paste, pasted, lost, and in what comes out.
+
+    ``before + pasted - lost == after``: a row that sanitizing drops is lost, its own or pasted.
+    """
 
     before: int = 0
     pasted: int = 0
@@ -77,28 +81,56 @@ class Statistics:
         valid = union.numel() if padding is None else int((~padding.as_subclass(torch.Tensor)).sum())
         self.samples += 1
         self.shares.append(round(int(union.sum()) / max(1, valid), 6))
-        before, pasted = ragged(step.before), ragged(step.pasted)
+        before = ragged(step.before)
         self.empty += len(step.raw) - len(before)
-        areas: list[int] = []
-        if audit.row_source is not None and step.pasted.instance_masks is not None:
-            rows = (audit.row_source[0] >= 0).nonzero().flatten()
-            masks = step.pasted.instance_masks.as_subclass(torch.Tensor)[0][rows]
-            areas = masks.flatten(1).sum(dim=1).tolist()
-            for label in step.pasted.labels[0][rows].tolist():
-                self._of(label).pasted += 1
-        self.pastes.append(len(areas))
-        self.areas += areas
-        self.donors[PASTED] += len(areas)
         for label in before.labels.tolist():
             self._of(label).before += 1
         for label in step.final.labels.tolist():
             self._of(label).after += 1
-        self.targets[SANITIZED] += len(pasted) - len(step.final)
+        left = _slots_left(step)
+        self._pasted(step, left)
         expected = PasteCase(step.before, step.pasted, audit, step.donor).expected
+        self._own(step, left, expected, config)
         if expected is not None:
-            self._reasons(step, expected, config)
+            self._not_pasted(step, expected, config)
 
-    def _reasons(self, step: Step, expected: ExpectedPaste, config: BatchCopyPasteConfig) -> None:
+    def _pasted(self, step: Step, left: set[int]) -> None:
+        sources, masks = step.audit.row_source, step.pasted.instance_masks
+        if sources is None or masks is None:
+            self.pastes.append(0)
+            return
+        slots = (sources[0] >= 0).nonzero().flatten().tolist()
+        areas = masks.as_subclass(torch.Tensor)[0].flatten(1).sum(dim=1).tolist()
+        self.pastes.append(len(slots))
+        for slot in slots:
+            counts = self._of(int(step.pasted.labels[0, slot]))
+            counts.pasted += 1
+            counts.lost += slot not in left
+            self.areas.append(areas[slot])
+            self.donors[PASTED if slot in left else PASTED_SANITIZED] += 1
+
+    def _own(
+        self, step: Step, left: set[int], expected: ExpectedPaste | None, config: BatchCopyPasteConfig
+    ) -> None:
+        """Each of the target's own rows is counted once, by what became of it in the end."""
+        fraction = to_q16(config.min_residual_area_frac)
+        after = step.pasted.instance_valid[0].tolist()
+        for slot in step.before.instance_valid[0].nonzero().flatten().tolist():
+            if slot in left:
+                touched = expected is not None and bool(expected.touched[slot])
+                self.targets[KEPT_PARTLY if touched else KEPT_WHOLE] += 1
+                continue
+            self._of(int(step.before.labels[0, slot])).lost += 1
+            if after[slot]:
+                self.targets[SANITIZED] += 1
+            elif expected is None or int(expected.remaining[slot]) == 0:
+                self.targets[DROPPED_COVERED] += 1
+            elif int(expected.remaining[slot]) * 65536 < fraction * int(expected.former[slot]):
+                self.targets[DROPPED_FRACTION] += 1
+            else:
+                self.targets[DROPPED_AREA] += 1
+
+    def _not_pasted(self, step: Step, expected: ExpectedPaste, config: BatchCopyPasteConfig) -> None:
         for place in range(len(expected.offered)):
             if place in expected.pasted:
                 continue
@@ -117,20 +149,6 @@ class Statistics:
         self.stuff_void += int(expected.stuff_void.sum())
         self.stuff_reverted += int(expected.reverted.sum())
         self.rows_void += int((expected.void & ~expected.stuff_void).sum())
-        fraction = to_q16(config.min_residual_area_frac)
-        labels = step.before.labels[0].tolist()
-        for row in step.before.instance_valid[0].nonzero().flatten().tolist():
-            left, former = int(expected.remaining[row]), int(expected.former[row])
-            if not bool(expected.row_dropped[row]):
-                self.targets[KEPT_PARTLY if bool(expected.touched[row]) else KEPT_WHOLE] += 1
-                continue
-            self._of(labels[row]).lost += 1
-            if left == 0:
-                self.targets[DROPPED_COVERED] += 1
-            elif left * 65536 < fraction * former:
-                self.targets[DROPPED_FRACTION] += 1
-            else:
-                self.targets[DROPPED_AREA] += 1
 
     def _of(self, label: int) -> ClassCounts:
         return self.classes.setdefault(label, ClassCounts())
@@ -155,3 +173,13 @@ class Statistics:
                 for label, counts in sorted(self.classes.items())
             },
         }
+
+
+def _slots_left(step: Step) -> set[int]:
+    """Row slots of what the paste put out that sanitizing left."""
+    slots = step.pasted.instance_valid[0].nonzero().flatten().tolist()
+    ids, left = step.pasted.instance_ids, step.final.instance_ids
+    if ids is None or left is None:  # then there are no rows
+        return set()
+    kept = set(left.tolist())
+    return {slot for slot in slots if int(ids[0, slot]) in kept}

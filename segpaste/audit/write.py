@@ -22,14 +22,23 @@ def check_place(out: Path) -> None:
     """Refuse a place where no audit can be written, before anything is run.
 
     Raises:
-        AuditError: if ``out`` is there and neither an audit nor an empty folder, or its parent
-            is missing or cannot be written to.
+        AuditError: if ``out`` is there and neither an audit nor an empty folder, if an audit there
+            has files that are not the audit's, or its parent is missing or cannot be written to.
     """
     if out.is_symlink() or out.exists():
         if not out.is_dir() or out.is_symlink():
             raise AuditError(f"{out} is no folder, expected a new one or an earlier audit")
-        if any(out.iterdir()) and not _is_audit(out):
-            raise AuditError(f"{out} exists and is no audit, expected a new folder or an earlier audit")
+        found = sorted(entry.name for entry in out.iterdir())
+        if found:
+            known = _files_of_audit(out)
+            if known is None:
+                raise AuditError(f"{out} exists and is no audit, expected a new folder or an earlier audit")
+            others = [name for name in found if name not in known]
+            if others:
+                raise AuditError(
+                    f"{out} is an audit with {others[0]!r}, which is not of it, "
+                    "expected a new folder or an earlier audit without other files"
+                )
     parent = out.absolute().parent
     if not parent.is_dir():
         raise AuditError(f"no such folder {out.parent}")
@@ -93,14 +102,15 @@ def _files(result: AuditResult) -> dict[str, bytes]:
         "index.html": html_page(result).encode("utf-8"),
         "preset.yaml": result.preset.to_yaml().encode("utf-8"),
         "statistics.json": _json_bytes(
-            {
-                each.name: {
+            [
+                {
+                    "name": each.name,
                     "laws": each.verdicts.counts,
                     "laws_the_data_break": each.verdicts.data_faults,
                     **each.statistics.to_json(names),
                 }
                 for each in result.sets
-            }
+            ]
         ),
     }
     for each in result.sets:
@@ -145,12 +155,16 @@ def _manifest(result: AuditResult, files: dict[str, bytes]) -> dict[str, Any]:
     }
 
 
-def _is_audit(folder: Path) -> bool:
+def _files_of_audit(folder: Path) -> set[str] | None:
+    """What the manifest says that it wrote, itself among it; ``None`` without a manifest."""
     try:
         found = json.loads((folder / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and str(found.get("format", "")).startswith("segpaste-audit/")
+        return None
+    if not isinstance(found, dict) or not str(found.get("format", "")).startswith("segpaste-audit/"):
+        return None
+    files = found.get("files")
+    return {MANIFEST, *map(str, files if isinstance(files, dict) else ())}
 
 
 def _json_bytes(value: Any) -> bytes:

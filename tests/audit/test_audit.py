@@ -24,7 +24,7 @@ from segpaste.audit import (
     write_audit,
 )
 from segpaste.audit.data import content_sha256, relabelled, unpadded
-from segpaste.augmentation import BatchCopyPaste
+from segpaste.augmentation import BatchCopyPaste, SanitizeInstances
 from segpaste.integrations import DataSet
 from segpaste.invariants import laws
 from segpaste.presets import PresetConfig, get_preset
@@ -117,19 +117,22 @@ def test_the_page_refers_to_nothing_outside_itself(coco: AuditResult, tmp_path: 
     assert page.count("<svg") >= 4
 
 
-def test_statistics_add_up(coco: AuditResult) -> None:
-    numbers = coco.sets[0].statistics
+@pytest.mark.parametrize("least", [32, 400])
+def test_every_row_is_counted_once(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PresetConfig, "sanitize", lambda self: SanitizeInstances(least))
+    numbers = _audit("coco-panoptic").sets[0].statistics
     assert numbers.samples == len(numbers.pastes) == len(numbers.shares) == 5
-    assert sum(numbers.pastes) == len(numbers.areas) == numbers.donors["pasted"]
+    pasted, sanitized = numbers.donors["pasted"], numbers.donors["pasted, then sanitized away"]
+    assert sum(numbers.pastes) == len(numbers.areas) == pasted + sanitized
     assert min(numbers.areas) >= get_preset("coco-panoptic").batch_copy_paste.min_pasted_area
+    assert sanitized == sum(area < least for area in numbers.areas)
+    assert (sanitized > 0) == (least == 400)
     assert sum(each.pasted for each in numbers.classes.values()) == len(numbers.areas)
-    before = sum(each.before for each in numbers.classes.values())
-    after = sum(each.after for each in numbers.classes.values())
-    lost = sum(each.lost for each in numbers.classes.values())
-    sanitized = numbers.targets["dropped: sanitized, below the least mask area"]
-    assert before + len(numbers.areas) - lost - sanitized == after
-    kept = numbers.targets["kept whole"] + numbers.targets["kept, partly covered"]
-    assert kept + lost == before
+    assert sum(numbers.targets.values()) == sum(each.before for each in numbers.classes.values())
+    assert (numbers.targets["dropped: sanitized, below the least mask area"] > 0) == (least == 400)
+    lost = sum(n for name, n in numbers.targets.items() if name.startswith("dropped")) + sanitized
+    assert lost == sum(each.lost for each in numbers.classes.values())
+    assert all(each.before + each.pasted - each.lost == each.after for each in numbers.classes.values())
 
 
 def test_a_broken_paste_shows_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -167,10 +170,30 @@ def test_an_earlier_audit_is_replaced_and_nothing_is_left_beside(coco: AuditResu
     out = tmp_path / "audit"
     out.mkdir()
     write_audit(coco, out)
-    (out / "stray.txt").write_text("from an earlier run")
-    write_audit(coco, out)
-    assert "stray.txt" not in _contents(out)
+    before = _contents(out)
+    more = replace(coco, notes=("said twice",))
+    write_audit(more, out)
+    after = _contents(out)
+    assert after["index.html"] != before["index.html"]
+    assert after.keys() == before.keys()
     assert [path.name for path in tmp_path.iterdir()] == ["audit"]
+
+
+def test_an_audit_with_files_of_others_is_left_alone(coco: AuditResult, tmp_path: Path) -> None:
+    out = tmp_path / "audit"
+    write_audit(coco, out)
+    (out / "mine.txt").write_text("notes on it")
+    before = _contents(out)
+    with pytest.raises(AuditError, match="is an audit with 'mine.txt', which is not of it"):
+        write_audit(coco, out)
+    assert _contents(out) == before
+
+
+def test_sets_of_one_name_are_both_in_the_statistics(coco: AuditResult, tmp_path: Path) -> None:
+    write_audit(replace(coco, sets=(*coco.sets, *coco.sets)), tmp_path / "audit")
+    found = json.loads((tmp_path / "audit" / "statistics.json").read_text("utf-8"))
+    assert [each["name"] for each in found] == ["drawn scenes", "drawn scenes"]
+    assert [each["samples"] for each in found] == [5, 5]
 
 
 def test_an_earlier_audit_stays_where_the_new_one_cannot_be_written(
@@ -199,6 +222,14 @@ def test_an_earlier_audit_stays_where_the_new_one_cannot_be_written(
         (lambda out: out.write_text("x"), "is no folder"),
         (lambda out: (out.mkdir(), (out / "thesis.tex").write_text("x")), "exists and is no audit"),
         (lambda out: (out.mkdir(), (out / "manifest.json").write_text("[1]")), "exists and is no audit"),
+        (
+            lambda out: (
+                out.mkdir(),
+                (out / "manifest.json").write_text('{"format": "segpaste-audit/9"}'),
+                (out / "thesis.tex").write_text("x"),
+            ),
+            "is an audit with 'thesis.tex'",
+        ),
         (lambda out: out.symlink_to(out.parent), "is no folder"),
     ],
 )
