@@ -54,8 +54,11 @@ def preset_of(option: str, given: str) -> PresetConfig:
         raise UsageError(f"{option}: cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{option}: {path} is no YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
+    except ValidationError as error:  # a ValueError of many lines
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise UsageError(f"{option}: {path}: {where or 'preset'}: {first['msg']}{more}") from None
+    except ValueError as error:
+        said = str(error).removeprefix("text: ")
+        raise UsageError(f"{option}: {path}: {said}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -19,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from segpaste.presets.yaml_text import loaded
 from segpaste.types import (
     LEGAL_MODALITY_SETS,
     BatchCopyPasteConfig,
@@ -34,6 +36,26 @@ if TYPE_CHECKING:
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Side = Annotated[int, Field(ge=1, le=65536)]
 ClassId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _one_line(value: str) -> str:
+    return _printable(value, but="")
+
+
+def _text(value: str) -> str:
+    return _printable(value, but="\n\t")
+
+
+def _printable(value: str, *, but: str) -> str:
+    """Refuse what no font draws, and what YAML takes for the end of a line."""
+    for letter in value:
+        if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") and letter not in but:
+            raise ValueError(f"got {value!r}, expected text without {letter!r}")
+    return value
+
+
+ClassName = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_text)]
 
 
 class _Frozen(BaseModel):
@@ -140,15 +162,15 @@ class PresetConfig(_Frozen):
     """
 
     name: Name
-    description: str
+    description: Text
     batch_copy_paste: BatchCopyPasteConfig = Field(default_factory=BatchCopyPasteConfig)
     target_modalities: Annotated[
         frozenset[Modality],
         PlainSerializer(lambda found: [m.value for m in Modality if m in found]),
     ]
-    class_names: Annotated[Mapping[ClassId, str], AfterValidator(FrozenMapping), PlainSerializer(dict)] = (
-        Field(default_factory=FrozenMapping[int, str])
-    )
+    class_names: Annotated[
+        Mapping[ClassId, ClassName], AfterValidator(FrozenMapping), PlainSerializer(dict)
+    ] = Field(default_factory=FrozenMapping[int, str])
     void_ids: tuple[ClassId, ...] = ()
     large_scale_jitter: LargeScaleJitterConfig | None = None
     max_instances: Annotated[int, Field(ge=1, le=65536)] = 100
@@ -187,8 +209,25 @@ class PresetConfig(_Frozen):
                 f"target_modalities: got {modality_set_name(self.target_modalities)}, "
                 "expected semantic and panoptic beside batch_copy_paste.panoptic"
             )
-        if schema is not None and (twice := sorted(set(self.void_ids) & known)):
+        if twice := sorted(set(self.void_ids) & known):
             raise ValueError(f"void_ids: got {twice[:5]}, which are classes; expected ids without one")
+        return self
+
+    @model_validator(mode="after")
+    def _runs(self) -> Self:
+        """What would be refused, or lose pasted pixels, only once it runs."""
+        schema, least = self.batch_copy_paste.schema_spec, self.batch_copy_paste.min_pasted_area
+        if schema is not None and self.max_instances > schema.max_instances_per_image:
+            raise ValueError(
+                f"max_instances: got {self.max_instances}, expected at most "
+                f"{schema.max_instances_per_image}, the class table's max_instances_per_image"
+            )
+        if self.min_mask_area > least:
+            # Their pixels would stay, without a label where there is no map.
+            raise ValueError(
+                f"min_mask_area: got {self.min_mask_area}, expected at most {least}, "
+                "batch_copy_paste.min_pasted_area: what is pasted would be dropped afterwards"
+            )
         return self
 
     @property
@@ -237,13 +276,24 @@ class PresetConfig(_Frozen):
     def from_yaml(cls, text: str | Path) -> Self:
         """Read YAML or JSON text, or a file of it.
 
+        Args:
+            text: the text; a file as a :class:`pathlib.Path`.
+
         Raises:
+            TypeError: if it is neither text nor a ``Path``.
             OSError: if the file cannot be read.
-            yaml.YAMLError: if it is no YAML.
-            pydantic.ValidationError: if a field is missing, unknown or out of range.
+            yaml.YAMLError: if it is no YAML, or a key occurs twice in it.
+            ValueError: if it holds no fields, such as the name of a file.
+            pydantic.ValidationError: if a field is missing, unknown or out of range; a ``ValueError``.
         """
+        if not isinstance(text, str | Path):
+            raise TypeError(f"text: got {type(text).__name__}, expected a str of YAML or a Path")
         raw = text.read_text(encoding="utf-8") if isinstance(text, Path) else text
-        return cls.model_validate(yaml.safe_load(raw))
+        found = loaded(raw)
+        if not isinstance(found, dict):
+            hint = "; a file is given as pathlib.Path(...)" if isinstance(text, str) else ""
+            raise ValueError(f"text: got {_shortened(raw)}, expected YAML of a preset's fields{hint}")
+        return cls.model_validate(found)
 
     def __repr__(self) -> str:
         kind = modality_set_name(self.target_modalities)
@@ -252,3 +302,7 @@ class PresetConfig(_Frozen):
         return f"PresetConfig({self.name!r}, {kind}, {classes})"
 
     __str__ = __repr__  # pydantic's own would print every class
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")

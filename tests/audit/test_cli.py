@@ -118,7 +118,8 @@ def test_a_folder_that_is_no_audit_is_kept(tmp_path: Path, capsys: pytest.Captur
     [
         ("name: [", "is no YAML"),
         ("name: mine", "description: Field required"),
-        ("7", "preset: Input should be"),
+        ("name: 2001-13-45", "is no YAML: month must be in 1..12"),
+        ("7", "mine.yaml: got '7', expected YAML of a preset's fields"),
     ],
 )
 def test_a_preset_file_that_is_none_is_one_line(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from pydantic import ValidationError
 
 from segpaste.augmentation import BankSource, BatchCopyPaste, IntraBatchSource
@@ -64,6 +65,50 @@ def test_yaml_keeps_what_is_no_default() -> None:
     assert "gr\u00fcn" in preset.to_yaml()
 
 
+def test_yaml_keeps_text_of_several_lines() -> None:
+    preset = _preset(description="Two\n  lines:\t#1\n\u00e9\U0001f600\ufeff\n")
+    assert PresetConfig.from_yaml(preset.to_yaml()) == preset
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: 2001-13-45", "month must be in 1..12"),
+        ("name: a\ndescription: b\nname: c", "the key 'name' occurs twice"),
+        ("a: {1: x, 1: y}", "the key 1 occurs twice"),
+        ("name: [", "expected the node content"),
+        ("{[1]: 2}", "unhashable key"),
+    ],
+)
+def test_what_is_no_yaml_is_told_as_such(text: str, message: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=message):
+        PresetConfig.from_yaml(text)
+
+
+def test_what_holds_no_fields_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^text: got 'mine.yaml', expected YAML .* given as pathlib.Path"):
+        PresetConfig.from_yaml("mine.yaml")
+    (tmp_path / "mine.yaml").write_text("- 1")
+    with pytest.raises(ValueError, match="^text: got '- 1', expected YAML of a preset's fields$"):
+        PresetConfig.from_yaml(tmp_path / "mine.yaml")
+    with pytest.raises(TypeError, match="^text: got int, expected a str of YAML or a Path$"):
+        PresetConfig.from_yaml(3)  # pyright: ignore[reportArgumentType]
+
+
+def test_yaml_with_merged_keys_is_read() -> None:
+    preset = PresetConfig.from_yaml(
+        "large_scale_jitter: &a {min_scale: 0.5}\nname: mine\ndescription: d\n"
+        "target_modalities: [image, instance]\nbatch_copy_paste: {placement: {<<: {k_range: [1, 2]}}}"
+    )
+    assert preset.batch_copy_paste.placement.k_range == (1, 2)
+
+
+def test_what_was_copied_unchecked_is_checked_when_registered(registered: dict[str, PresetConfig]) -> None:
+    with pytest.raises(ValidationError, match=r"(?s)name.*max_instances"):
+        register_preset(_preset().model_copy(update={"name": "../x y", "max_instances": -3}))
+    assert registered == {}
+
+
 def test_a_preset_of_ones_own_is_found_and_listed(registered: dict[str, PresetConfig]) -> None:
     mine = _preset()
     register_preset(mine)
@@ -94,6 +139,8 @@ def test_an_unknown_name_is_told_the_known_and_the_nearest() -> None:
     with pytest.raises(KeyError, match="expected one of") as caught:
         get_preset("zzzzzz")
     assert "did you mean" not in str(caught.value)
+    with pytest.raises(TypeError, match="^name: got int, expected a str$"):
+        get_preset(3)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +254,19 @@ PANOPTIC = INSTANCE | {Modality.SEMANTIC, Modality.PANOPTIC}
         ({"large_scale_jitter": {"min_scale": 2.0, "max_scale": 1.0}}, "expected 0 < min_scale <= max_scale"),
         ({"large_scale_jitter": {"max_scale": float("nan")}}, "expected 0 < min_scale <= max_scale"),
         ({"max_instances": 0}, "max_instances"),
+        ({"min_mask_area": 2}, "min_mask_area: got 2, expected at most 1, batch_copy_paste.min_pasted_area"),
+        ({"class_names": {2: "b"}, "void_ids": (2,)}, r"void_ids: got \[2\], which are classes"),
+        ({"class_names": {2: "a\nb"}}, r"class_names.2\s.* expected text without '\\n'"),
+        ({"description": "a\x85"}, r"expected text without '\\x85'"),
+        ({"description": "a\u2028"}, r"expected text without '\\u2028'"),
+        (
+            {
+                "batch_copy_paste": BatchCopyPasteConfig(panoptic=TABLE),
+                "target_modalities": PANOPTIC,
+                "max_instances": 257,
+            },
+            "max_instances: got 257, expected at most 256, the class table's max_instances_per_image",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
