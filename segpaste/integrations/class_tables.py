@@ -26,6 +26,21 @@ def class_table(root: Path, classes: dict[int, ThingOrStuff] | Path, ignore_inde
     return schema_from_categories(categories, ignore_index, path, isthing_required=True)
 
 
+def class_names(root: Path, classes: dict[int, ThingOrStuff] | Path) -> dict[int, str]:
+    """The names that go with :func:`class_table`, which has read the file; none where it is inline."""
+    if isinstance(classes, dict):
+        return {}
+    content = read_json(root / classes)
+    return names_from_categories(content.get("categories") if isinstance(content, dict) else content)
+
+
+def names_from_categories(categories: list[Any]) -> dict[int, str]:
+    """Id -> name of the categories that have one."""
+    return {
+        category["id"]: category["name"] for category in categories if isinstance(category.get("name"), str)
+    }
+
+
 def schema_from_categories(
     categories: Any, ignore_index: int, path: Path, *, isthing_required: bool
 ) -> PanopticSchemaSpec:
@@ -40,7 +55,7 @@ def schema_from_categories(
     classes: dict[int, ThingOrStuff] = {}
     for position, category in enumerate(categories):
         label = category.get("id") if isinstance(category, dict) else None
-        if not isinstance(label, int):
+        if not isinstance(label, int) or isinstance(label, bool):
             raise DataError(f"{path}: categories[{position}]: got id {label!r}, expected an integer")
         isthing = category.get("isthing", None if isthing_required else 1)
         if isthing not in (0, 1):
@@ -54,7 +69,8 @@ def schema_from_categories(
 def free_ignore_index(categories: Any) -> int:
     """255, or where that is the id of a category, as in LVIS, the next number that is none."""
     entries = categories if isinstance(categories, list | tuple) else []
-    used = {entry.get("id") for entry in entries if isinstance(entry, dict)}
+    ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    used = {label for label in ids if isinstance(label, int)}
     ignore = 255
     while ignore in used:
         ignore += 1

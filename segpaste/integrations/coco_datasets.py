@@ -43,6 +43,10 @@ BACKGROUND = 0
 """What ``crowd="void"`` says of pixels that no annotation covers: the id that COCO leaves free for it."""
 
 
+# What a paste without a class table takes for void, and v2's geometric transforms fill maps with.
+_VOID = 255
+
+
 class _CocoDataset(Dataset[Any]):
     """What both data sets have: an index of the file, images by ascending id.
 
@@ -142,7 +146,8 @@ class CocoDetectionV2(_CocoDataset):
             sample a ``semantic_map`` ``[H, W]`` int64, too, that is ``ignore_index`` on crowds, the
             row's class on rows (where rows overlap, of the one with fewer pixels) and 0, a stuff
             class named background, elsewhere: nothing is pasted onto a crowd then, and a loss may
-            leave it out.
+            leave it out. A :class:`~segpaste.BatchCopyPasteConfig` without ``panoptic``, which
+            these samples need, knows void as 255: so it must be 255 here, and no category's.
         ignore_index: the semantic label of void, which no category has; by default 255, and where
             that is a category, as in LVIS, the next number that is none.
 
@@ -169,9 +174,10 @@ class CocoDetectionV2(_CocoDataset):
         content = content_of(path)
         _refuse_panoptic(content, path)
         categories = content.get("categories")
-        schema = schema_from_categories(
-            categories, _ignore_index(ignore_index, categories), path, isthing_required=False
-        )
+        void = free_ignore_index(categories) if ignore_index is None else _checked(ignore_index)
+        if crowd == "void":
+            _check_void_of_crowds(ignore_index, void, path)
+        schema = schema_from_categories(categories, void, path, isthing_required=False)
         images = images_of(content, path, "id", _raise)
         listed = [] if categories is None else categories
         if crowd == "void":
@@ -248,14 +254,15 @@ class CocoPanopticV2(_CocoDataset):
         transforms: called with each sample, such as a ``torchvision.transforms.v2.Compose``.
         categories: a JSON file with the categories (``id``, ``isthing``), where ``label_path`` has
             none, as with ``panoptic_coco_categories.json``.
-        ignore_index: the semantic label of void, which no category has; by default 255, and where
-            that is a category, the next number that is none.
+        ignore_index: the semantic label of void, which no category has; by default 255. Where that
+            is a category it must be given, and torchvision's geometric transforms, which fill maps
+            with 255, would make that category of what they fill: renumber the file first.
 
     Raises:
         TypeError: on ``transforms`` that are no function.
         ValueError: on a value of ``ignore_index`` that is none of the above.
-        DataError: in one line that names the file and the entry, if the JSON is not readable or an
-            image, segment or category is not as it should be. PNGs and images are read, and judged,
+        DataError: in one line that names the file and the entry, if the JSON is not readable, 255 is
+            a category and no ``ignore_index`` is given, or an image, segment or category is not as it should be. PNGs and images are read, and judged,
             with their sample.
     """
 
@@ -277,9 +284,13 @@ class CocoPanopticV2(_CocoDataset):
             listed_in = Path(categories)
             table = read_json(listed_in)
             listed = table.get("categories") if isinstance(table, dict) else table
-        schema = schema_from_categories(
-            listed, _ignore_index(ignore_index, listed), listed_in, isthing_required=True
-        )
+        void = _VOID if ignore_index is None else _checked(ignore_index)
+        if ignore_index is None and free_ignore_index(listed) != _VOID:
+            raise DataError(
+                f"{listed_in}: category {_VOID}: is void by default, and what torchvision's geometric "
+                "transforms fill maps with, expected other ids, or ignore_index given where no transform fills"
+            )
+        schema = schema_from_categories(listed, void, listed_in, isthing_required=True)
         images = images_of(content, path, "image_id", _raise)
         entries = [_segments_of(image, schema, path) for image in images]
         things = max((int((entry.rows > 0).sum()) for entry in entries), default=0)
@@ -445,8 +456,19 @@ def _with_room(schema: PanopticSchemaSpec, instances: int, *, background: bool =
     )
 
 
-def _ignore_index(given: int | None, categories: Any) -> int:
-    return free_ignore_index(categories) if given is None else whole_number("ignore_index", given, at_least=0)
+def _checked(ignore_index: int) -> int:
+    return whole_number("ignore_index", ignore_index, at_least=0)
+
+
+def _check_void_of_crowds(given: int | None, void: int, path: Path) -> None:
+    """A paste without a class table, which these samples get, keeps off what is 255 and nothing else."""
+    if given is not None and void != _VOID:
+        raise ValueError(f"ignore_index: got {void} with crowd='void', expected {_VOID}")
+    if void != _VOID:
+        raise DataError(
+            f"{path}: category {_VOID}: crowd='void' calls crowds {_VOID}, expected crowd='drop', "
+            "or categories of other ids"
+        )
 
 
 def _refuse_panoptic(content: dict[str, Any], path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -17,10 +18,17 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch.utils.data import RandomSampler, SequentialSampler
 
+from segpaste.augmentation import BatchCopyPaste
 from segpaste.integrations import DataError, load_data
 from segpaste.integrations.coco_datasets import CocoDetectionV2, CocoPanopticV2
 from segpaste.integrations.coco_loader import create_coco_dataloader
-from segpaste.types import DenseSample, Modality, check_against_schema
+from segpaste.types import (
+    BatchCopyPasteConfig,
+    BatchedDenseSample,
+    DenseSample,
+    Modality,
+    check_against_schema,
+)
 
 if TYPE_CHECKING:
     from tests.integrations.conftest import CocoFolder
@@ -179,12 +187,53 @@ def test_annotations_without_a_pixel_are_left_out_and_counted(things: CocoFolder
     assert data.left_out() == {"annotations without a pixel": 2, "crowd regions": 1}
 
 
+def test_nothing_is_pasted_onto_a_crowd(things: CocoFolder) -> None:
+    everywhere_but_a_column = {"size": [6, 8], "counts": [6, 42]}
+    things.instances["annotations"] = [
+        {"id": 1, "image_id": 10, "category_id": 7, "iscrowd": 1, "segmentation": everywhere_but_a_column},
+        {"id": 2, "image_id": 20, "category_id": 1, "segmentation": [[0, 0, 8, 0, 8, 6, 0, 6]]},
+    ]
+    things.images[0] |= {"height": 6, "width": 8}
+    things.ids[20] = np.full((6, 8), 300)
+    data = instances(things, crowd="void")
+    crowded, donor = data[0], data[1]
+    image = torch.full_like(crowded.image, 7)
+    batch = BatchedDenseSample.from_samples([replace(crowded, image=image), donor]).to_padded(8)
+    pasted = 0
+    for seed in range(10):
+        after = BatchCopyPaste(BatchCopyPasteConfig(), seed=seed)(batch)
+        assert bool((after.images[0, :, :, 1:] == 7).all())
+        pasted += int((after.images[0, :, :, 0] != 7).sum())
+    assert pasted > 0
+
+
+def test_crowds_are_void_where_a_paste_knows_void(things: CocoFolder) -> None:
+    assert instances(things, crowd="void", ignore_index=255).schema.ignore_index == 255
+    with pytest.raises(ValueError, match="ignore_index: got 254 with crowd='void', expected 255"):
+        instances(things, crowd="void", ignore_index=254)
+    things.instances["categories"].append({"id": 255})
+    expect_refusal(lambda: instances(things, crowd="void"), "instances.json: category 255", "crowd='drop'")
+    assert instances(things, crowd="drop").schema.ignore_index == 256
+
+
 def test_255_is_void_but_where_it_is_a_category(coco: CocoFolder) -> None:
     coco.instances["categories"] = [{"id": label} for label in (1, 7, 255, 256)]
     assert instances(coco).schema.ignore_index == 257
     assert instances(coco, ignore_index=9).schema.ignore_index == 9
     assert panoptic(coco).schema.ignore_index == 255
     assert panoptic(coco, ignore_index=0)[0].semantic_map[0, 0] == 0
+
+
+def test_a_map_with_a_category_255_needs_another_void_by_name(coco: CocoFolder) -> None:
+    coco.panoptic["categories"] = [*coco.panoptic["categories"], {"id": 255, "isthing": 0}]
+    expect_refusal(lambda: panoptic(coco), "panoptic.json: category 255", "ignore_index given")
+    assert panoptic(coco, ignore_index=256)[0].semantic_map[0, 0] == 256
+
+
+@pytest.mark.parametrize("label", [[1], True, "1", None])
+def test_a_category_needs_a_whole_number(label: Any, things: CocoFolder) -> None:
+    things.instances["categories"][0]["id"] = label
+    expect_refusal(lambda: instances(things), f"categories[0]: got id {label!r}, expected an integer")
 
 
 def test_categories_may_stand_in_another_file(coco: CocoFolder) -> None:
