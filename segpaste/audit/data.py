@@ -76,6 +76,10 @@ def fitted(
             _check_classes(one, schema)
             if relabel:
                 notes.append(f"{each.name}: relabelled with the preset's classes, so that names mean nothing")
+            else:
+                notes += _other_names(one, preset.class_names)
+        elif relabel:
+            notes.append(f"{each.name}: not relabelled, the preset has no class table")
         most_rows = max(len(sample) for sample in one.samples)
         if most_rows > preset.max_instances:
             raise AuditError(
@@ -97,7 +101,7 @@ def made_sets(preset: PresetConfig, count: int, seed: int) -> tuple[list[DataSet
     sets, notes = [drawn_set(preset, count, seed)], []
     try:
         photographs, said = fitted(preset, demo_photographs(), relabel=True)
-    except DataError as error:
+    except (DataError, AuditError) as error:
         return sets, [f"no photographs, drawn scenes only: {error}"]
     return sets + photographs, notes + said
 
@@ -107,8 +111,8 @@ def drawn_set(preset: PresetConfig, count: int, seed: int) -> DataSet:
     scenes = scenes_from_seed(
         seed,
         count,
-        min_instances=2,
-        max_instances=8,
+        min_instances=min(2, preset.max_instances),
+        max_instances=min(8, preset.max_instances),
         schema=preset.class_table,
         modalities=preset.target_modalities,
         image_dtypes=(torch.uint8,),
@@ -150,7 +154,7 @@ def relabelled(data: DataSet, schema: PanopticSchema) -> DataSet:
         ignore_index=schema.ignore_index,
         max_instances_per_image=schema.max_instances_per_image,
     )
-    return replace(data, samples=samples, schema=spec)
+    return replace(data, samples=samples, schema=spec, class_names={})
 
 
 def unpadded(sample: DenseSample) -> DenseSample:
@@ -250,3 +254,28 @@ def _check_classes(data: DataSet, schema: PanopticSchemaSpec) -> None:
                     f"{data.name}: {name}: class {label} is {kind} in the data "
                     f"and {known} in the preset; {hint}"
                 )
+
+
+def _other_names(data: DataSet, names: Mapping[int, str]) -> list[str]:
+    """A note where the data and the preset name one id differently: it may be another data set's."""
+    found = {label for sample in data.samples for label in sample.labels.tolist()}
+    for sample in data.samples:
+        if sample.semantic_map is not None:
+            found |= set(sample.semantic_map.as_subclass(torch.Tensor).unique().tolist())
+    differ = [
+        label
+        for label in sorted(found & set(names) & set(data.class_names))
+        if _letters(names[label]) != _letters(data.class_names[label])
+    ]
+    if not differ:
+        return []
+    first = differ[0]
+    more = f", and {len(differ) - 1} more classes have other names" if len(differ) > 1 else ""
+    return [
+        f"{data.name}: class {first} is {data.class_names[first]!r} in the data and {names[first]!r} "
+        f"in the preset{more}; the preset's names are shown"
+    ]
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))

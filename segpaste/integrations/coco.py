@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from segpaste.integrations.class_tables import class_table, schema_from_categories
+from segpaste.integrations.class_tables import (
+    class_names,
+    class_table,
+    names_from_categories,
+    schema_from_categories,
+)
 from segpaste.integrations.coco_entries import (
     CocoImage,
     category_of,
@@ -41,8 +46,8 @@ def read_coco_instances(config: CocoInstancesSet, root: Path, *, skip_bad: bool)
             unless ``skip_bad``.
     """
     path = root / config.annotations
-    content, schema = _content(path, root, config, isthing_required=False)
-    records = Records(schema)
+    content, schema, names = _content(path, root, config, isthing_required=False)
+    records = Records(schema, class_names=names)
     images = _images(content, path, "id", config.limit, records, skip_bad)
 
     def build(image: CocoImage) -> DenseSample:
@@ -94,8 +99,8 @@ def read_coco_panoptic(config: CocoPanopticSet, root: Path, *, skip_bad: bool) -
             or PNG that disagrees with the JSON, unless ``skip_bad``.
     """
     path = root / config.annotations
-    content, schema = _content(path, root, config, isthing_required=True)
-    records = Records(schema)
+    content, schema, names = _content(path, root, config, isthing_required=True)
+    records = Records(schema, class_names=names)
     images = _images(content, path, "image_id", config.limit, records, skip_bad)
 
     def build(image: CocoImage) -> DenseSample:
@@ -156,14 +161,15 @@ def _count(records: Records, what: str, number: int) -> None:
 
 def _content(
     path: Path, root: Path, config: CocoInstancesSet | CocoPanopticSet, *, isthing_required: bool
-) -> tuple[dict[str, Any], PanopticSchemaSpec]:
+) -> tuple[dict[str, Any], PanopticSchemaSpec, dict[int, str]]:
     content = content_of(path)
     if config.classes is not None:
-        return content, class_table(root, config.classes, config.ignore_index)
+        schema = class_table(root, config.classes, config.ignore_index)
+        return content, schema, class_names(root, config.classes)
     schema = schema_from_categories(
         content.get("categories"), config.ignore_index, path, isthing_required=isthing_required
     )
-    return content, schema
+    return content, schema, names_from_categories(content["categories"])
 
 
 def _stack(masks: list[np.ndarray], pixels: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ checked again, since that takes longer than the making.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class DataSet:
         schema: the class table.
         skipped: one message per bad record that was left out.
         notes: what else the reader decided, such as ``4 crowd regions made void``.
+        class_names: class id -> name, as far as the data name their classes.
     """
 
     name: str
@@ -43,6 +44,7 @@ class DataSet:
     schema: PanopticSchemaSpec | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    class_names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def canvas_size(self) -> tuple[int, int]:
@@ -98,6 +100,7 @@ def assemble(name: str, records: Records) -> DataSet:
         schema=room_for_rows(records.schema, samples),
         skipped=tuple(records.skipped),
         notes=tuple(f"{number} {what}" for what, number in sorted(records.counts.items())),
+        class_names=dict(records.class_names),
     )
 
 

@@ -48,11 +48,12 @@ def read_frames(
         DataError: for the first bad frame, unless ``skip_bad``; if the labels cannot be
             had; if not one normal of the whole set faces the camera.
     """
+    names: dict[int, str] = {}
     donor, schema = None, SEGMENTATION_SCHEMA.model_copy(update={"ignore_index": config.ignore_index})
     if labelled is not None:
         donor, source = labelled()
-        schema = source.schema
-    records = Records(schema)
+        schema, names = source.schema, source.class_names
+    records = Records(schema, class_names=names)
 
     def build(frame: Frame) -> DenseSample:
         file = root / frame.rgb

@@ -45,6 +45,7 @@ class Records:
         skipped: one message per bad record left out.
         counts: what else the reader decided, such as ``crowd regions made void``, and
             how often.
+        class_names: class id -> name, as far as the data name their classes.
     """
 
     schema: PanopticSchemaSpec
@@ -52,6 +53,7 @@ class Records:
     names: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    class_names: dict[int, str] = field(default_factory=dict)
 
     def collect(self, jobs: Iterable[tuple[str, Callable[[], DenseSample]]], skip_bad: bool) -> None:
         """Run one job per record.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segpaste.integrations.class_tables import class_table
+from segpaste.integrations.class_tables import class_names, class_table
 from segpaste.integrations.errors import DataError
 from segpaste.integrations.files import IMAGE_SUFFIXES, read_image, read_index_map
 from segpaste.integrations.mapping import SemanticSet
@@ -28,7 +28,8 @@ def read_semantic_set(config: SemanticSet, root: Path, *, skip_bad: bool) -> Rec
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DataError(f"{folder}: no images, expected files ending in {', '.join(IMAGE_SUFFIXES)}")
-    records = Records(class_table(root, config.classes, config.ignore_index))
+    schema = class_table(root, config.classes, config.ignore_index)
+    records = Records(schema, class_names=class_names(root, config.classes))
     if len(files) > config.limit:
         records.counts["images left out by the limit"] += len(files) - config.limit
     labels = root / config.semantic.folder

@@ -222,7 +222,7 @@ class PresetConfig(_Frozen):
                 f"max_instances: got {self.max_instances}, expected at most "
                 f"{schema.max_instances_per_image}, the class table's max_instances_per_image"
             )
-        if self.min_mask_area > least:
+        if Modality.INSTANCE in self.target_modalities and self.min_mask_area > least:
             # Their pixels would stay, without a label where there is no map.
             raise ValueError(
                 f"min_mask_area: got {self.min_mask_area}, expected at most {least}, "

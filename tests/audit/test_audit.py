@@ -20,6 +20,7 @@ from segpaste.audit import (
     check_place,
     drawn_set,
     fitted,
+    made_sets,
     run_audit,
     write_audit,
 )
@@ -303,6 +304,38 @@ def test_classes_that_are_not_the_presets_are_refused_or_relabelled() -> None:
         assert all(schema.classes[label] == "thing" for label in sample.labels.tolist())
     result = run_audit(preset, [data], AuditOptions(samples=4, gallery=0))
     assert result.ok
+
+
+def test_classes_of_other_names_are_noted() -> None:
+    preset = get_preset("coco-panoptic")
+    data = drawn_set(preset, 2, 0)
+    labels = sorted({label for sample in data.samples for label in sample.labels.tolist()})
+    same = {label: preset.class_names[label].upper().replace(" ", "_") for label in labels}
+    assert fitted(preset, [replace(data, class_names=same)])[1] == []
+    cat = same | {labels[0]: "tabby"}
+    name = preset.class_names[labels[0]]
+    note = f"drawn scenes: class {labels[0]} is 'tabby' in the data and '{name}' in the preset"
+    said = "; the preset's names are shown"
+    assert fitted(preset, [replace(data, class_names=cat)])[1] == [note + said]
+    every = dict.fromkeys(labels, "tabby")
+    more = f", and {len(labels) - 1} more classes have other names"
+    assert fitted(preset, [replace(data, class_names=every)])[1] == [note + more + said]
+
+
+def test_a_preset_without_classes_relabels_nothing_and_says_so() -> None:
+    bare = PresetConfig(
+        name="bare", description="d", target_modalities=frozenset({Modality.IMAGE, Modality.INSTANCE})
+    )
+    _, notes = fitted(bare, [drawn_set(bare, 2, 0)], relabel=True)
+    assert notes == ["drawn scenes: not relabelled, the preset has no class table"]
+
+
+def test_photographs_with_too_many_rows_are_left_out() -> None:
+    coco = get_preset("coco-instance")
+    few = PresetConfig.model_validate(coco.model_dump() | {"max_instances": 1})
+    (drawn,), (note,) = made_sets(few, 4, 0)
+    assert max(len(sample) for sample in drawn.samples) == 1
+    assert note.startswith("no photographs, drawn scenes only: ")
 
 
 def test_too_many_rows_for_the_preset_are_refused() -> None:

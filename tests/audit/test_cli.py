@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segpaste.audit import made_sets
+from segpaste.audit import fitted, made_sets
 from segpaste.cli import main
+from segpaste.integrations import load_data
 from segpaste.presets import PresetConfig, get_preset, list_presets, registry
 from tests.audit.test_audit import _break_boxes
 
@@ -140,6 +141,16 @@ def test_classes_of_another_data_set_are_told(
     assert main(command) == 2
     assert "--relabel" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_names_of_another_data_set_are_noted(flowers: Path) -> None:
+    content = json.loads((flowers / "labels.json").read_text())
+    content["categories"][0]["name"] = "tulip"
+    (flowers / "labels.json").write_text(json.dumps(content))
+    _, notes = fitted(get_preset("coco-panoptic"), load_data(flowers))
+    assert [note.partition(": ")[2] for note in notes if "tulip" in note] == [
+        "class 1 is 'tulip' in the data and 'person' in the preset; the preset's names are shown"
+    ]
 
 
 def test_presets_are_listed_and_printed(
