@@ -262,8 +262,8 @@ class CocoPanopticV2(_CocoDataset):
         TypeError: on ``transforms`` that are no function.
         ValueError: on a value of ``ignore_index`` that is none of the above.
         DataError: in one line that names the file and the entry, if the JSON is not readable, 255 is
-            a category and no ``ignore_index`` is given, or an image, segment or category is not as it should be. PNGs and images are read, and judged,
-            with their sample.
+            a category and no ``ignore_index`` is given, or an image, segment or category is not as it
+            should be. PNGs and images are read, and judged, with their sample.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class CocoPanopticV2(_CocoDataset):
         if ignore_index is None and free_ignore_index(listed) != _VOID:
             raise DataError(
                 f"{listed_in}: category {_VOID}: is void by default, and what torchvision's geometric "
-                "transforms fill maps with, expected other ids, or ignore_index given where no transform fills"
+                "transforms fill maps with, expected other ids, or ignore_index given and no such transform"
             )
         schema = schema_from_categories(listed, void, listed_in, isthing_required=True)
         images = images_of(content, path, "image_id", _raise)

@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torchvision.ops import masks_to_boxes
 
+from segpaste.integrations.class_indices import checked_indices, to_classes, to_indices
 from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
 from segpaste.types.tensors import plain
-from segpaste.types.validation import valid_rectangle
+from segpaste.types.validation import IMAGE_DTYPES, check_field, valid_rectangle
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def to_detection_format(
@@ -27,7 +30,8 @@ def to_detection_format(
     Args:
         batch: samples with rows; a list may hold samples of several sizes.
         image_ids: one per sample; 0, 1, ... if ``None``.
-        class_to_index: class id -> the model's label, 1 or more; ``None`` leaves the ids.
+        class_to_index: class id -> the model's label, 1 or more, another for each class; ``None``
+            leaves the ids.
 
     Returns:
         B images ``[C, H, W]`` float32 (uint8 ones divided by 255, float32 ones as they are),
@@ -46,6 +50,7 @@ def to_detection_format(
     if not isinstance(batch, BatchedDenseSample | Sequence):
         raise TypeError(f"batch: got {type(batch).__name__}, expected a batch or a list of DenseSample")
     samples = batch.to_samples() if isinstance(batch, BatchedDenseSample) else list(batch)
+    indices = None if class_to_index is None else checked_indices(class_to_index)
     numbers = list(range(len(samples))) if image_ids is None else list(image_ids)
     if len(numbers) != len(samples):
         raise ValueError(f"image_ids: got {len(numbers)}, expected one for each of {len(samples)} samples")
@@ -55,7 +60,7 @@ def to_detection_format(
         if not isinstance(sample, DenseSample):
             raise TypeError(f"sample {index}: got {type(sample).__name__}, expected a DenseSample")
         try:
-            image, target = _one(sample, class_to_index)
+            image, target = _one(sample, indices)
         except ValueError as error:
             raise ValueError(f"sample {index}: {error}") from None
         images.append(image)
@@ -78,16 +83,18 @@ def from_detection_format(
 
     Args:
         images: B images ``[C, H, W]``, uint8 or float32 in 0 to 1.
-        targets: B mappings with ``labels`` ``[N]``, ``masks`` ``[N, H, W]`` or ``boxes``
-            ``[N, 4]`` or both, and perhaps ``iscrowd`` ``[N]``; other keys are ignored.
+        targets: B mappings of tensors: ``labels`` ``[N]`` of integers, ``masks`` ``[N, H, W]`` or
+            ``boxes`` ``[N, 4]`` float32 or both, and perhaps ``iscrowd`` ``[N]`` of integers; other
+            keys are ignored.
         class_to_index: what the class ids went through, to be inverted.
         image_dtype: ``torch.float32``, or ``torch.uint8`` for ``round(255 * image)``, from
             which :func:`to_detection_format` gives the same floats again.
 
     Raises:
         TypeError, ValueError: naming the sample, on another number of targets, a target
-            without labels or without both masks and boxes, masks that are not 0 and 1, a
-            label that ``class_to_index`` lacks, and what :class:`DenseSample` refuses.
+            without labels or without both masks and boxes, another type, dtype or shape, masks
+            that are not 0 and 1, boxes without an area, a label that ``class_to_index`` lacks,
+            and what :class:`DenseSample` refuses.
     """
     if image_dtype not in (torch.float32, torch.uint8):
         raise ValueError(f"image_dtype: got {image_dtype}, expected torch.float32 or torch.uint8")
@@ -96,15 +103,11 @@ def from_detection_format(
         raise TypeError(f"images, targets: got {got}, expected two lists")
     if len(images) != len(targets):
         raise ValueError(f"targets: got {len(targets)}, expected one for each of {len(images)} images")
-    inverse = None
-    if class_to_index is not None:
-        inverse = {index: label for label, index in class_to_index.items()}
-        if len(inverse) != len(class_to_index):
-            raise ValueError("class_to_index: got an index for two classes, expected one class each")
+    indices = None if class_to_index is None else checked_indices(class_to_index)
     samples: list[DenseSample] = []
     for index, (image, target) in enumerate(zip(images, targets, strict=True)):
         try:
-            samples.append(_sample(image, target, inverse, image_dtype))
+            samples.append(_sample(image, target, indices, image_dtype))
         except (TypeError, ValueError) as error:
             raise type(error)(f"sample {index}: {error}") from None
     return samples
@@ -121,10 +124,7 @@ def _one(
     image = plain(sample.image)[:, :height, :width]
     labels = sample.labels
     if class_to_index is not None:
-        missing = sorted(set(labels.tolist()) - set(class_to_index))
-        if missing:
-            raise ValueError(f"class_to_index: got no index for the classes {missing[:5]}, expected one each")
-        indices = [class_to_index[label] for label in labels.tolist()]
+        indices = to_indices(labels.tolist(), class_to_index)
         labels = torch.tensor(indices, dtype=torch.int64, device=labels.device)
     if bool((labels < 1).any()):
         raise ValueError(
@@ -150,24 +150,25 @@ def _one(
 def _sample(
     image: torch.Tensor,
     target: Mapping[str, Any],
-    inverse: Mapping[int, int] | None,
+    class_to_index: Mapping[int, int] | None,
     image_dtype: torch.dtype,
 ) -> DenseSample:
-    if not isinstance(image, torch.Tensor) or image.dtype not in (torch.uint8, torch.float32):
-        got = image.dtype if isinstance(image, torch.Tensor) else type(image).__name__
-        raise TypeError(f"image: got {got}, expected a tensor [C, H, W] of uint8 or float32")
+    check_field("image", image, ("C", "H", "W"), IMAGE_DTYPES)
+    if not isinstance(target, Mapping):
+        raise TypeError(f"target: got {type(target).__name__}, expected a dict")
     if "labels" not in target or not ("masks" in target or "boxes" in target):
         raise ValueError(f"target: got the keys {sorted(target)}, expected labels, and masks or boxes")
-    kept = torch.ones(len(target["labels"]), dtype=torch.bool, device=image.device)
+    labels = _integers("labels", target["labels"], "N").to(image.device)
+    number = len(labels)
+    kept = torch.ones(number, dtype=torch.bool, device=image.device)
     if "iscrowd" in target:
-        kept &= torch.as_tensor(target["iscrowd"], device=image.device) == 0
+        kept &= _integers("iscrowd", target["iscrowd"], number).to(image.device) == 0
     values: dict[str, Any] = {"image": _pixels(plain(image), image_dtype)}
     if "masks" in target:
-        masks = plain(target["masks"])
-        if masks.shape != (len(kept), *image.shape[1:]):
-            raise ValueError(
-                f"masks: got shape {list(masks.shape)}, expected {[len(kept), *image.shape[1:]]}"
-            )
+        masks = target["masks"]
+        dtypes = masks.dtype if isinstance(masks, torch.Tensor) else torch.uint8
+        check_field("masks", masks, (number, *image.shape[1:]), dtypes, image.device)
+        masks = plain(masks)
         if bool(((masks != 0) & (masks != 1)).any()):
             raise ValueError("masks: got other values than 0 and 1, expected masks of one object each")
         masks = masks != 0
@@ -179,15 +180,25 @@ def _sample(
         # The last column and line of a mask are inside of it; boxes are half open.
         values["boxes"] = boxes.to(torch.float32) + torch.tensor([0.0, 0, 1, 1], device=image.device)
     else:
-        values["boxes"] = plain(target["boxes"])[kept]
-    labels = torch.as_tensor(target["labels"], device=image.device)[kept].to(torch.int64)
-    if inverse is not None:
-        unknown = sorted(set(labels.tolist()) - set(inverse))
-        if unknown:
-            raise ValueError(f"labels: got {unknown[:5]}, which class_to_index lacks")
-        classes = [inverse[index] for index in labels.tolist()]
-        labels = torch.tensor(classes, dtype=torch.int64, device=image.device)
-    return DenseSample(labels=plain(labels), **values)
+        boxes = target["boxes"]
+        check_field("boxes", boxes, (number, 4), torch.float32, image.device)
+        values["boxes"] = _with_area(plain(boxes)[kept])
+    classes = to_classes("labels", labels[kept].tolist(), class_to_index)
+    return DenseSample(labels=torch.tensor(classes, dtype=torch.int64, device=image.device), **values)
+
+
+def _integers(field: str, value: Any, number: int | str) -> torch.Tensor:
+    # torch.tensor([]) is float32: no row has lost a digit there.
+    empty = isinstance(value, torch.Tensor) and not value.numel()
+    check_field(field, value, (number,), value.dtype if empty else _INTEGERS)
+    return plain(value).to(torch.int64)
+
+
+def _with_area(boxes: torch.Tensor) -> torch.Tensor:
+    good = (boxes[:, :2] < boxes[:, 2:]).all(dim=1) & boxes.isfinite().all(dim=1)
+    if not bool(good.all()):
+        raise ValueError(f"boxes: got {boxes[~good][0].tolist()}, expected x0 < x1 and y0 < y1")
+    return boxes
 
 
 def _pixels(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -195,7 +206,7 @@ def _pixels(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         return image
     if dtype == torch.float32:
         return image.to(torch.float32) / 255
-    if bool(((image < 0) | (image > 1)).any()):
+    if not bool(((image >= 0) & (image <= 1)).all()):  # which is so where one is NaN
         raise ValueError(
             f"image: got values from {float(image.min()):.4g} to {float(image.max()):.4g}, "
             "expected 0 to 1 to make bytes of"

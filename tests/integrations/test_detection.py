@@ -133,6 +133,58 @@ def test_what_is_refused_of_targets(target: dict[str, torch.Tensor], message: st
         from_detection_format([torch.zeros((3, 4, 4))], [target])
 
 
+MASKS = torch.zeros((2, 4, 4), dtype=torch.uint8).index_fill_(1, torch.tensor([1]), 1)
+TWO = {"labels": torch.tensor([1, 2]), "masks": MASKS}
+BOXES = torch.tensor([[0.0, 0, 2, 3], [1, 1, 3, 3]])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"iscrowd": torch.tensor([1])}, r"iscrowd: got shape \[1\], expected \[2\]"),
+        ({"iscrowd": torch.tensor([0.0, 0.5])}, "iscrowd: got dtype torch.float32"),
+        ({"iscrowd": None}, "iscrowd: got NoneType, expected a torch.Tensor"),
+        ({"labels": torch.tensor([1.0, 2.9])}, "labels: got dtype torch.float32"),
+        ({"labels": torch.tensor([True, True])}, "labels: got dtype torch.bool"),
+        ({"labels": [1, 2]}, "labels: got list, expected a torch.Tensor"),
+        ({"labels": torch.tensor([1])}, r"masks: got shape \[2, 4, 4\], expected \[1, 4, 4\]"),
+        ({"labels": torch.tensor([[1, 2]])}, r"labels: got shape \[1, 2\], expected \[N\]"),
+        ({"masks": MASKS.numpy()}, "masks: got ndarray, expected a torch.Tensor"),
+    ],
+)
+def test_a_field_of_another_type_or_shape_is_refused(changed: dict[str, Any], message: str) -> None:
+    image = torch.zeros((3, 4, 4))
+    with pytest.raises((TypeError, ValueError), match=f"^sample 1: {message}"):
+        from_detection_format([image, image], [TWO, TWO | changed])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (BOXES[:1], r"boxes: got shape \[1, 4\], expected \[2, 4\]"),
+        (BOXES.numpy(), "boxes: got ndarray, expected a torch.Tensor"),
+        (BOXES * torch.tensor([1.0, 1, 1, 0]), r"boxes: got \[0.0, 0.0, 2.0, 0.0\], expected x0 < x1"),
+        (BOXES * float("nan"), r"boxes: got \[nan, nan, nan, nan\], expected x0 < x1"),
+    ],
+)
+def test_bad_boxes_without_masks_are_refused(boxes: Any, message: str) -> None:
+    target = {"labels": torch.tensor([1, 2]), "boxes": boxes}
+    with pytest.raises((TypeError, ValueError), match=f"^sample 0: {message}"):
+        from_detection_format([torch.zeros((3, 4, 4))], [target])
+
+
+def test_a_nan_becomes_no_byte() -> None:
+    image = torch.zeros((3, 4, 4))
+    image[0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match="sample 0: image: got values from nan to nan"):
+        from_detection_format([image], [TWO], image_dtype=torch.uint8)
+
+
+def test_an_empty_target_of_torchs_default_dtype_is_taken() -> None:
+    target = {"labels": torch.tensor([]), "boxes": torch.zeros((0, 4))}
+    assert len(from_detection_format([torch.zeros((3, 4, 4))], [target])[0]) == 0
+
+
 def test_what_else_is_refused() -> None:
     image = torch.zeros((3, 4, 4))
     target = {"labels": torch.tensor([1]), "boxes": torch.tensor([[0.0, 0, 1, 1]])}
@@ -142,7 +194,9 @@ def test_what_else_is_refused() -> None:
         from_detection_format(image, target)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="batch: got Tensor, expected a batch or a list of DenseSample"):
         to_detection_format(image)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="sample 0: image: got torch.float64, expected a tensor"):
+    with pytest.raises(TypeError, match="sample 0: target: got list, expected a dict"):
+        from_detection_format([image], [[1]])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="sample 0: image: got dtype torch.float64, expected"):
         from_detection_format([image.double()], [target])
     with pytest.raises(ValueError, match="sample 0: image: got values from 0 to 2, expected 0 to 1"):
         from_detection_format(
@@ -150,7 +204,7 @@ def test_what_else_is_refused() -> None:
         )
     with pytest.raises(ValueError, match=r"sample 0: labels: got \[1\], which class_to_index lacks"):
         from_detection_format([image], [target], class_to_index={1: 7})
-    with pytest.raises(ValueError, match="class_to_index: got an index for two classes"):
+    with pytest.raises(ValueError, match="class_to_index: got the index 7 for two classes, 1 and 2"):
         from_detection_format([image], [target], class_to_index={1: 7, 2: 7})
     (sample,) = from_detection_format([image], [{**target, "labels": torch.tensor([0])}])
     with pytest.raises(ValueError, match="sample 0: labels: got 0, expected 1 or more: 0 is the background"):
