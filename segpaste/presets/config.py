@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import unicodedata
@@ -115,6 +116,7 @@ class SignOff(_Frozen):
     """One run of ``segpaste audit`` in which no law was violated.
 
     Attributes:
+        config_sha256: of the preset that ran, :attr:`PresetConfig.config_sha256`.
         data: the data set and its set, ``coco128_multi/panoptic``; or what was drawn.
         version: segpaste's.
         samples: how many went through the whole pipeline, and were judged.
@@ -124,6 +126,7 @@ class SignOff(_Frozen):
         not_exercised: laws whose premise never held, so that nothing was shown of them.
     """
 
+    config_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     data: str
     version: str
     samples: Annotated[int, Field(ge=1)]
@@ -240,6 +243,13 @@ class PresetConfig(_Frozen):
             ignore_index=255 if 255 not in self.class_names else max(self.class_names) + 1,
             max_instances_per_image=self.max_instances,
         )
+
+    @property
+    def config_sha256(self) -> str:
+        """12 hex digits of the SHA-256 of everything but ``sign_off``, by which sign-offs know it."""
+        values = self.model_dump(mode="json", exclude={"sign_off"})
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def jitter(self, output_size: tuple[int, int] | None = None) -> v2.Transform | None:
         """The large-scale jittering as a v2 transform over a ``DenseSample``; ``None`` without.

@@ -274,6 +274,16 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -
         _preset(**changes)
 
 
+def test_the_configuration_has_a_checksum_that_sign_offs_are_no_part_of() -> None:
+    signed = get_preset("coco-panoptic")
+    values = signed.model_dump()
+    unsigned = PresetConfig.model_validate(values | {"sign_off": ()})
+    assert unsigned.config_sha256 == signed.config_sha256
+    assert PresetConfig.from_yaml(signed.to_yaml()).config_sha256 == signed.config_sha256
+    for changes in ({"min_mask_area": 31}, {"void_ids": ()}, {"max_instances": 127}):
+        assert PresetConfig.model_validate(values | changes).config_sha256 != signed.config_sha256
+
+
 def test_a_preset_is_shown_short() -> None:
     assert str(get_preset("lvis-rare")) == "PresetConfig('lvis-rare', instance, 1203 classes)"
     assert repr(_preset()) == "PresetConfig('mine', instance, no class table)"
