@@ -6,13 +6,16 @@ on. Nothing here imports transformers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
 from torchvision.ops import masks_to_boxes
 
+from segpaste.integrations.class_indices import checked_indices, to_classes, to_indices
 from segpaste.integrations.collate import batch_of
 from segpaste.types import (
     BatchedDenseSample,
@@ -57,8 +60,8 @@ def to_hf_format(
     Args:
         sample: with instance masks, a semantic map or both.
         schema: the class table.
-        class_to_index: class id -> the index a model knows it by, for instance
-            :func:`contiguous_classes`; ``None`` leaves the class ids.
+        class_to_index: class id -> the index a model knows it by, another for each class, for
+            instance :func:`contiguous_classes`; ``None`` leaves the class ids.
 
     Returns:
         ``{"mask_labels": bool [N, H, W], "class_labels": int64 [N]}`` on the sample's device.
@@ -66,7 +69,7 @@ def to_hf_format(
     Raises:
         TypeError: if it is no sample, or ``schema`` no class table.
         ValueError: on a sample without such labels, a label that the schema or
-            ``class_to_index`` lacks, more things than ``max_instances_per_image``, or a row
+            ``class_to_index`` lacks, an index of two classes, more things than ``max_instances_per_image``, or a row
             of a stuff class beside a panoptic map.
     """
     if not isinstance(sample, DenseSample):
@@ -97,7 +100,7 @@ def to_hf_format(
     return {
         "mask_labels": torch.cat(parts) if len(parts) > 1 else parts[0].clone(),
         "class_labels": torch.tensor(
-            _mapped(labels, class_to_index), dtype=torch.int64, device=sample.image.device
+            to_indices(labels, class_to_index), dtype=torch.int64, device=sample.image.device
         ),
     }
 
@@ -121,7 +124,7 @@ def from_hf_format(
             ``class_labels`` ``[N]`` of integers; where there is a ``pixel_mask`` ``[H, W]``,
             its zeros are padding. Other keys are ignored.
         schema: the class table.
-        image: ``[C, H, W]`` uint8 or float32; black uint8 ``[3, H, W]`` if ``None``.
+        image: ``[C, H, W]`` uint8 or float32, copied; black uint8 ``[3, H, W]`` if ``None``.
         class_to_index: what the class ids went through, to be inverted.
         modalities: which labels the sample has: ``INSTANCE`` alone (every segment is a
             row), ``SEMANTIC`` alone (none is), both, or both with ``PANOPTIC``. Where
@@ -131,8 +134,8 @@ def from_hf_format(
     Raises:
         TypeError: on another type or dtype.
         ValueError: on another shape, a class that the schema or ``class_to_index`` lacks, a
-            row without a pixel, segments that overlap where they may not, and what
-            :class:`DenseSample` refuses.
+            row without a pixel, a segment on padding, segments that overlap where they may
+            not, and what :class:`DenseSample` refuses.
     """
     _check_schema(schema)
     if not isinstance(modalities, Collection):
@@ -152,7 +155,7 @@ def from_hf_format(
                 f"mask_labels: got {int((layers > 1).sum())} pixels in more than one segment, expected "
                 "disjoint segments (modalities={Modality.INSTANCE} takes others)"
             )
-    values: dict[str, Any] = {"image": image}
+    values: dict[str, Any] = {"image": image.clone() if isinstance(image, torch.Tensor) else image}
     things = set(classes_of_kind(schema, "thing"))
     is_row = [wanted == {Modality.INSTANCE} or (c in things and Modality.INSTANCE in wanted) for c in classes]
     rows = [n for n, row in enumerate(is_row) if row]
@@ -166,8 +169,10 @@ def from_hf_format(
             semantic.masked_fill_(masks[n], classes[n])
         values["semantic_map"] = semantic
     if Modality.PANOPTIC in wanted:
-        ids = values["instance_ids"].to(torch.int64)
-        values["panoptic_map"] = (values["instance_masks"] * ids[:, None, None]).sum(dim=0)
+        ids = torch.zeros((height, width), dtype=torch.int64, device=masks.device)
+        for number, n in enumerate(rows, start=1):
+            ids.masked_fill_(masks[n], number)
+        values["panoptic_map"] = ids
     pixel_mask = hf.get("pixel_mask")
     if pixel_mask is not None:
         if not isinstance(pixel_mask, torch.Tensor) or pixel_mask.shape != (height, width):
@@ -175,7 +180,15 @@ def from_hf_format(
                 list(pixel_mask.shape) if isinstance(pixel_mask, torch.Tensor) else type(pixel_mask).__name__
             )
             raise ValueError(f"pixel_mask: got {got}, expected a tensor {[height, width]}")
-        values["padding_mask"] = (plain(pixel_mask) == 0)[None].to(masks.device)
+        padding = (plain(pixel_mask) == 0).to(masks.device)
+        covered = (masks & padding).flatten(1).sum(dim=1).tolist()
+        if any(covered):
+            n = next(n for n, pixels in enumerate(covered) if pixels)
+            raise ValueError(
+                f"mask_labels: got {covered[n]} pixels of segment {n} where pixel_mask is 0, "
+                "expected none on padding"
+            )
+        values["padding_mask"] = padding[None]
     return DenseSample(**values)
 
 
@@ -213,6 +226,8 @@ def to_hf_batch(
             normalised.
     """
     _check_schema(schema)
+    if not isinstance(mask_dtype, torch.dtype):
+        raise TypeError(f"mask_dtype: got {mask_dtype!r}, expected a torch.dtype")
     if isinstance(batch, PaddedBatchedDenseSample):
         batch = BatchedDenseSample.from_padded(batch)
     elif not isinstance(batch, BatchedDenseSample):
@@ -268,7 +283,7 @@ def make_hf_collate_fn(
     _check_schema(schema)
     if augment is not None and not callable(augment):
         raise TypeError(f"augment: got {type(augment).__name__}, expected a function of a list or None")
-    table = None if class_to_index is None else dict(class_to_index)
+    table = None if class_to_index is None else checked_indices(class_to_index)
     return _HfCollate(schema, augment, table, image_mean, image_std, mask_dtype, pad)
 
 
@@ -294,13 +309,14 @@ def id2label(
         class_to_index: class id -> index; :func:`contiguous_classes` if ``None``.
 
     Raises:
-        ValueError: if ``class_to_index`` lacks a class.
+        TypeError, ValueError: if ``class_to_index`` lacks a class, has an index that is no integer
+            of 0 or more, or one index for two classes.
     """
     indices = contiguous_classes(schema) if class_to_index is None else class_to_index
     labels = sorted(schema.classes)
     return {
         index: (names or {}).get(label, f"class {label}")
-        for index, label in sorted(zip(_mapped(labels, indices), labels, strict=True))
+        for index, label in sorted(zip(to_indices(labels, indices), labels, strict=True))
     }
 
 
@@ -371,19 +387,12 @@ def _check_known(field: str, classes: Collection[int], schema: PanopticSchema) -
         raise ValueError(f"{field}: got {unknown[:5]}, which the schema lacks")
 
 
-def _mapped(labels: Sequence[int], class_to_index: Mapping[int, int] | None) -> list[int]:
-    if class_to_index is None:
-        return list(labels)
-    missing = sorted(set(labels) - set(class_to_index))
-    if missing:
-        raise ValueError(f"class_to_index: got no index for the classes {missing[:5]}, expected one each")
-    return [class_to_index[label] for label in labels]
-
-
 def _segments(
     hf: Mapping[str, torch.Tensor], schema: PanopticSchema, class_to_index: Mapping[int, int] | None
 ) -> tuple[torch.Tensor, list[int]]:
     """Masks ``[N, H, W]`` bool and N class ids."""
+    if not isinstance(hf, Mapping):
+        raise TypeError(f"hf: got {type(hf).__name__}, expected a dict of tensors")
     for name in ("mask_labels", "class_labels"):
         if name not in hf:
             raise ValueError(f"hf: got the keys {sorted(hf)}, expected {name} among them")
@@ -402,14 +411,7 @@ def _segments(
             raise ValueError(f"mask_labels: got {masks[other][0].item()}, expected 0 and 1")
         masks = masks != 0
     classes = labels.tolist()
-    if class_to_index is not None:
-        inverse = {index: label for label, index in class_to_index.items()}
-        if len(inverse) != len(class_to_index):
-            raise ValueError("class_to_index: got an index for two classes, expected one class each")
-        unknown = sorted(set(classes) - set(inverse))
-        if unknown:
-            raise ValueError(f"class_labels: got {unknown[:5]}, which class_to_index lacks")
-        classes = [inverse[index] for index in classes]
+    classes = to_classes("class_labels", classes, class_to_index)
     _check_known("class_labels", sorted(set(classes)), schema)
     return masks, classes
 
@@ -440,8 +442,11 @@ def _pixel_values(
     if mean is None or std is None:
         return pixels
     for name, values in (("image_mean", mean), ("image_std", std)):
-        if not isinstance(values, Sequence) or len(values) != 3:
+        numbers = isinstance(values, Sequence) and all(isinstance(v, Real) for v in values)
+        if not numbers or len(values) != 3 or not all(map(math.isfinite, values)):
             raise ValueError(f"{name}: got {values!r}, expected three numbers")
+    if min(std) <= 0:
+        raise ValueError(f"image_std: got {std!r}, expected three numbers above 0")
     if images.dtype != torch.uint8 and images.numel():
         low, high = float(images.min()), float(images.max())
         if low < -_SLACK or high > 1 + _SLACK:

@@ -329,7 +329,7 @@ def test_what_else_is_refused_of_segments() -> None:
         from_hf_format(hf | {"class_labels": torch.tensor([1.0])}, DEFAULT_SCHEMA)
     with pytest.raises(ValueError, match=r"class_labels: got \[1\], which class_to_index lacks"):
         from_hf_format(hf, DEFAULT_SCHEMA, class_to_index={1: 0})
-    with pytest.raises(ValueError, match="class_to_index: got an index for two classes"):
+    with pytest.raises(ValueError, match="class_to_index: got the index 0 for two classes, 1 and 2"):
         from_hf_format(hf, DEFAULT_SCHEMA, class_to_index={1: 0, 2: 0})
     with pytest.raises(ValueError, match=r"pixel_mask: got \[1, 2, 2\], expected a tensor \[2, 2\]"):
         from_hf_format(hf | {"pixel_mask": torch.ones((1, 2, 2))}, DEFAULT_SCHEMA)
@@ -410,3 +410,61 @@ def segment_map(sample: DenseSample) -> tuple[np.ndarray, dict[int, int]]:
 
 def segments_of(masks: torch.Tensor, classes: torch.Tensor, valid: torch.Tensor) -> set[tuple[int, bytes]]:
     return {(int(c), (m.bool() & valid).numpy().tobytes()) for m, c in zip(masks, classes, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (0.9, r"class_to_index\[1\]: got float, expected an int"),
+        ("a", r"class_to_index\[1\]: got str, expected an int"),
+        (-1, r"class_to_index\[1\]: got -1, expected 0 or more"),
+        (2, "class_to_index: got the index 2 for two classes, 1 and 2"),
+    ],
+)
+def test_indices_are_whole_numbers_one_for_each_class_in_both_directions(index: Any, message: str) -> None:
+    indices = {0: 0, 1: index, 2: 2, 3: 3, 4: 4}
+    (scene,) = scenes_from_seed(3, 1, modalities={Modality.SEMANTIC}, canvas=(8, 8))
+    hf = to_hf_format(scene.sample(), DEFAULT_SCHEMA)
+    for action in (
+        lambda: to_hf_format(scene.sample(), DEFAULT_SCHEMA, class_to_index=indices),
+        lambda: from_hf_format(hf, DEFAULT_SCHEMA, class_to_index=indices),
+        lambda: id2label(DEFAULT_SCHEMA, class_to_index=indices),
+        lambda: make_hf_collate_fn(DEFAULT_SCHEMA, class_to_index=indices),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            action()
+    with pytest.raises(TypeError, match="class_to_index: got list, expected a mapping"):
+        to_hf_format(scene.sample(), DEFAULT_SCHEMA, class_to_index=[0, 1])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("label", [1, 0])
+def test_a_segment_on_padding_is_refused(label: int) -> None:
+    hf = {
+        "mask_labels": torch.ones((1, 2, 2)),
+        "class_labels": torch.tensor([label]),
+        "pixel_mask": torch.tensor([[1, 0], [1, 0]]),
+    }
+    with pytest.raises(ValueError, match="mask_labels: got 2 pixels of segment 0 where pixel_mask is 0"):
+        from_hf_format(hf, DEFAULT_SCHEMA)
+    hf["mask_labels"][0, :, 1] = 0
+    assert from_hf_format(hf, DEFAULT_SCHEMA).padding_mask is not None
+
+
+def test_the_image_is_copied() -> None:
+    image = torch.ones((3, 2, 2))
+    hf = {"mask_labels": torch.ones((1, 2, 2)), "class_labels": torch.tensor([1])}
+    from_hf_format(hf, DEFAULT_SCHEMA, image).image.zero_()
+    assert bool((image == 1).all())
+
+
+def test_bad_numbers_of_a_batch_are_refused() -> None:
+    (scene,) = scenes_from_seed(3, 1, modalities={Modality.SEMANTIC}, canvas=(8, 8), channels=(3,))
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"mask_dtype": "bool"}, "mask_dtype: got 'bool', expected a torch.dtype"),
+        ({"image_mean": "abc"}, "image_mean: got 'abc', expected three numbers"),
+        ({"image_mean": (0.0, float("nan"), 0.0)}, "image_mean: got"),
+        ({"image_std": (1.0, 0, 1.0)}, r"image_std: got \(1.0, 0, 1.0\), expected three numbers above 0"),
+    ]
+    for options, message in bad:
+        with pytest.raises((TypeError, ValueError), match=message):
+            to_hf_batch([scene.sample()], DEFAULT_SCHEMA, **options)
