@@ -394,7 +394,7 @@ def mostly_shown(case: TransformCase, row: int) -> list[int] | None:
     total = int(torch.count_nonzero(judged))
     if total == 0:
         return None
-    counts = (case.object_near & judged).flatten(1).sum(dim=1).tolist()
+    counts = case.object_near[:, judged].sum(dim=1).tolist()
     return [n for n, count in enumerate(counts) if 2 * count > total]
 
 

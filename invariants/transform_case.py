@@ -217,8 +217,8 @@ class TransformCase:
             here = trace.origin == origin
             for radius in self.reach[here].unique().tolist():
                 window = min(radius + more, max(value.shape[-2:]))
-                high = max_pool2d(exact_values, 2 * window + 1, 1, window)[0]
-                low = -max_pool2d(-exact_values, 2 * window + 1, 1, window)[0]
+                high = _largest_around(exact_values, window)[0]
+                low = -_largest_around(-exact_values, window)[0]
                 where = here & (self.reach == radius)
                 row, column = trace.row[where], trace.column[where]
                 most[:, where] = high[:, row, column]
@@ -361,6 +361,12 @@ class TransformCase:
             residual=float(error.abs().max()),
             span=(at_x.unique().numel() - 1, at_y.unique().numel() - 1),
         )
+
+
+def _largest_around(values: torch.Tensor, radius: int) -> torch.Tensor:
+    """The largest value in the square of that radius; rows, then columns, which costs 2r and not r^2."""
+    side = 2 * radius + 1
+    return max_pool2d(max_pool2d(values, (1, side), 1, (0, radius)), (side, 1), 1, (radius, 0))
 
 
 def used(view: SampleView) -> list[int]:

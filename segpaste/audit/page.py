@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from segpaste.audit.judging import KINDS, overall
+from segpaste.audit.judging import KINDS, MOST_DRAWN, ONE_OF, WHY_NOT_ASKED, overall
 from segpaste.audit.plots import plots
 from segpaste.audit.run import AuditResult, SetResult
 from segpaste.invariants import laws
 from segpaste.types import modality_set_name
 from segpaste.version import VERSION
 
-_STATUSES = ("violated", "held", "not_decidable", "not_exercised", "not_applicable")
+_STATUSES = ("violated", "held", "not_decidable", "not_exercised", "not_applicable", "not_asked")
 
 
 def html_page(result: AuditResult) -> str:
@@ -64,6 +64,7 @@ def _set(found: SetResult, result: AuditResult) -> dict[str, object]:
     held, violated = found.verdicts.named("held"), found.verdicts.named("violated")
     rows = [
         {"name": name, "status": overall(counts[name]), "statement": statements[name]}
+        | {"first": found.verdicts.first.get(name, "")}
         | {status: counts[name].get(status, 0) for status in _STATUSES}
         for name in counts
     ]
@@ -77,6 +78,14 @@ def _set(found: SetResult, result: AuditResult) -> dict[str, object]:
         if violated
         else f"all {len(held)} laws held",
         "exercised": found.verdicts.named("not_exercised"),
+        "undecided": found.verdicts.named("not_decidable"),
+        "unasked": _unasked(found),
+        "part": ONE_OF,
+        "nothing_pasted": found.nothing_pasted,
+        "drawn": f"The first {MOST_DRAWN} of {len(violated)} violated laws are drawn; the others are under "
+        "“Every law” with their first message."
+        if len(violated) > MOST_DRAWN
+        else "",
         "facts": (
             f"{found.samples} samples of {found.images} images, {height} x {width}, {found.modalities}; "
             f"content sha256 {found.sha256[:16]}" + (f"; bank {found.bank}" if found.bank else "")
@@ -106,6 +115,17 @@ def _set(found: SetResult, result: AuditResult) -> dict[str, object]:
         ],
         "laws": rows,
     }
+
+
+def _unasked(found: SetResult) -> list[dict[str, object]]:
+    """The laws that were asked on no sample, by kind, with the reason."""
+    names = found.verdicts.named("not_asked")
+    kinds = {law.name: law.kind for kind in KINDS for law in laws(kind)}
+    return [
+        {"names": of_kind, "why": WHY_NOT_ASKED.get(kind, "")}
+        for kind in KINDS
+        if (of_kind := [name for name in names if kinds[name] == kind])
+    ]
 
 
 def _summary(found: SetResult) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,14 +25,38 @@ from segpaste.types import (
     BatchedDenseSample,
     DenseSample,
     PaddedBatchedDenseSample,
+    PastePlan,
 )
 
 BATCH = 4
 
 
+Change = Callable[[DenseSample], DenseSample]
+
+
+@dataclass(frozen=True)
+class PastedBatch:
+    """A batch before the paste.
+
+    Attributes:
+        target: the batch, on the canvas of the paste.
+        source: the view that was pasted from.
+        plan: what was pasted.
+        repaste: ``BatchCopyPaste`` with the same seeds and, with a bank, the same crops.
+    """
+
+    target: PaddedBatchedDenseSample
+    source: PaddedBatchedDenseSample
+    plan: PastePlan
+    repaste: Callable[[PaddedBatchedDenseSample], tuple[PaddedBatchedDenseSample, BatchAuditPacket]]
+
+
 @dataclass(frozen=True)
 class Step:
     """One sample on its way through the pipeline.
+
+    What was done to it can be done again, with the same randomness, to any sample: the laws of
+    what moves pixels and those of several runs need that.
 
     Attributes:
         number: its number in the audit of its set.
@@ -43,6 +67,10 @@ class Step:
         pasted: after the paste; B = 1.
         final: after sanitizing.
         audit: of the paste; B = 1.
+        jittered: what the jittering made of ``raw``; ``None`` where nothing is jittered.
+        rejitter, resanitize: the jittering of this very sample, and the sanitizing; ``None`` where
+            there is none.
+        batch: the batch that it was pasted in.
         of_batch: whether the donor is another sample, and not crops of a bank.
     """
 
@@ -55,6 +83,10 @@ class Step:
     pasted: PaddedBatchedDenseSample
     final: DenseSample
     audit: BatchAuditPacket
+    jittered: DenseSample | None
+    rejitter: Change | None
+    resanitize: Change | None
+    batch: PastedBatch
     of_batch: bool = True
 
 
@@ -101,32 +133,34 @@ def steps(
     sanitize = preset.sanitize()
     strategy = None if preset.bank is None else BankSource(crops_per_target=preset.bank.crops_per_target)
     augment = BatchCopyPaste(preset.batch_copy_paste, source_strategy=strategy, seed=seed)
-    order = _order(len(data.samples), count, stream_seed(seed, f"{data.name}/order"))
+    # Not the folder that the set was read from: the same data draw alike wherever they lie.
+    stream = data.name.rpartition("/")[2]
+    order = _order(len(data.samples), count, stream_seed(seed, f"{stream}/order"))
     staged = _staged(preset, bank, count, seed)
     for start, stop in _batches(count):
         chosen = order[start:stop]
         raw = [unpadded(data.samples[n]) for n in chosen]
         samples = [data.samples[n] for n in chosen]
+        jitters: list[Change | None] = [None] * len(raw)
         if transform is not None:
-            samples = []
-            for place, sample in enumerate(raw):
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(stream_seed(seed, f"{data.name}/jitter/{start + place}") % 2**63)
-                    samples.append(transform(sample))
+            ways = [_seeded(transform, stream_seed(seed, f"{stream}/jitter/{n}")) for n in range(start, stop)]
+            samples = [way(sample) for way, sample in zip(ways, raw, strict=True)]
+            jitters = list(ways)
         batch = BatchedDenseSample.from_samples(samples).to_padded(_slots(preset, samples))
-        seeds = torch.tensor(
-            [to_int64(stream_seed(seed, f"{data.name}/paste/{n}")) for n in range(start, stop)]
-        )
-        if strategy is not None:
-            strategy.set_bank_batch(next(staged))
+        seeds = torch.tensor([to_int64(stream_seed(seed, f"{stream}/paste/{n}")) for n in range(start, stop)])
+        crops = None if strategy is None else next(staged)
+        repaste = _repaste(augment, seeds, strategy, crops)
+        if strategy is not None and crops is not None:
+            strategy.set_bank_batch(crops)
         target = augment.sampler.padded(batch)
         view, _ = augment.source_strategy.sample(target, seeds, augment.sampler)
-        pasted, audit = augment.forward_with_audit(batch, seeds=seeds)
+        pasted, audit = repaste(batch)
+        plan = audit.plan
+        if plan is None:
+            raise TypeError("audit.plan: got None, expected the plan of the paste")
+        whole = PastedBatch(target, view, plan, repaste)
         made: list[Step] = []
         for n in range(len(chosen)):
-            plan = audit.plan
-            if plan is None:
-                raise TypeError("audit.plan: got None, expected the plan of the paste")
             donor = int(plan.source_idx[n])
             final = ragged(pasted.select(n))
             made.append(
@@ -140,6 +174,10 @@ def steps(
                     pasted=pasted.select(n),
                     final=final if sanitize is None else sanitize(final),
                     audit=audit.select(n),
+                    jittered=None if transform is None else samples[n],
+                    rejitter=jitters[n],
+                    resanitize=sanitize,
+                    batch=whole,
                     of_batch=strategy is None,
                 )
             )
@@ -169,6 +207,28 @@ def bank_of(data: DataSet, preset: PresetConfig, canvas: tuple[int, int]) -> Ite
         if len(bank) == 0:
             raise AuditError(f"{data.name}: got no object to cut out, expected a bank (--bank)")
         yield bank
+
+
+def _seeded(transform: Change, seed: int) -> Change:
+    """The transform with one draw of its own, whatever it is given."""
+
+    def run(sample: DenseSample) -> DenseSample:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed % 2**63)
+            return transform(sample)
+
+    return run
+
+
+def _repaste(
+    augment: BatchCopyPaste, seeds: torch.Tensor, strategy: BankSource | None, crops: BankBatch | None
+) -> Callable[[PaddedBatchedDenseSample], tuple[PaddedBatchedDenseSample, BatchAuditPacket]]:
+    def run(batch: PaddedBatchedDenseSample) -> tuple[PaddedBatchedDenseSample, BatchAuditPacket]:
+        if strategy is not None and crops is not None:
+            strategy.set_bank_batch(crops)
+        return augment.forward_with_audit(batch, seeds=seeds)
+
+    return run
 
 
 def _staged(preset: PresetConfig, bank: StoredBank | None, count: int, seed: int) -> Iterator[BankBatch]:

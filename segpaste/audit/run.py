@@ -1,4 +1,4 @@
-"""A preset over data: every law on every sample, numbers and pictures."""
+"""A preset over data: the laws, numbers and pictures."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class SetResult:
         notes: what the reader decided.
         verdicts, statistics: see there.
         gallery: one picture per sample shown.
-        violations: the violations that are shown, with their pictures.
+        violations: the violations that are shown, with their pictures; ``verdicts.first`` has all.
     """
 
     name: str
@@ -115,6 +115,11 @@ class SetResult:
     statistics: Statistics
     gallery: tuple[Drawn, ...]
     violations: tuple[tuple[Violation, Drawn], ...]
+
+    @property
+    def nothing_pasted(self) -> bool:
+        """Whether no image shows a pixel of a donor: then no law of a paste has shown anything."""
+        return not any(self.statistics.shares) and not any(self.statistics.pastes)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,9 @@ def run_audit(
     notes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> AuditResult:
-    """Run a preset's pipeline over data and judge every sample by every law that applies.
+    """Run a preset's pipeline over data and judge it: every sample by the laws of its three steps.
+
+    One sample of ten is judged by the metamorphic laws besides, which need several runs.
 
     Large-scale jittering, then ``BatchCopyPaste`` in batches of up to four, then
     ``SanitizeInstances``. The same arguments give the same result, to the last byte.

@@ -114,21 +114,31 @@ def _print(result: AuditResult, out: Path) -> None:
         height, width = each.canvas
         statistics = each.statistics
         print(f"{each.name}: {each.samples} samples, {height} x {width}, {each.modalities}")
-        nothing = len(verdicts.named("not_exercised"))
-        never = f", {nothing} never exercised" if nothing else ""
-        print(f"  {len(held)} laws held, {len(violated)} violated{never}")
+        others = [
+            f", {count} {said}"
+            for status, said in (
+                ("not_exercised", "never exercised"),
+                ("not_decidable", "never decidable"),
+                ("not_asked", "not asked"),
+            )
+            if (count := len(verdicts.named(status)))
+        ]
+        print(f"  {len(held)} laws held, {len(violated)} violated{''.join(others)}")
         per_image = sum(statistics.pastes) / max(1, statistics.samples)
         share = sum(statistics.shares) / max(1, statistics.samples)
-        print(f"  {per_image:.2f} objects pasted per image, {share:.1%} of an image shows a donor")
+        if each.nothing_pasted:
+            print("  nothing was pasted: no law was shown to hold of a paste")
+        else:
+            print(f"  {per_image:.2f} objects pasted per image, {share:.1%} of an image shows a donor")
         for name in violated:
-            first = next(v for v, _ in each.violations if v.report.name == name) if each.violations else None
-            said = "" if first is None else f": {first.stage}, {first.step.name}: {first.report.message}"
-            print(f"  violated {name}{said}")
+            print(f"  violated {name}: {verdicts.first[name]}")
         for name, count in sorted(verdicts.data_faults.items()):
             print(f"  the data break {name} themselves in {count} of {each.samples} samples")
     for note in result.notes:
         print(f"note: {note}")
-    print("all laws hold" if result.ok else "some laws are violated")
+    empty = [each.name for each in result.sets if each.nothing_pasted]
+    but = f", but nothing was pasted in {', '.join(empty)}" if empty else ""
+    print(f"all laws hold{but}" if result.ok else "some laws are violated")
     print(f"wrote {out / 'index.html'}")
 
 
