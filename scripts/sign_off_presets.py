@@ -87,7 +87,8 @@ def _data(preset: PresetConfig, run: SignOff) -> DataSet:
 
 def _module(found: dict[str, tuple[SignOff, ...]]) -> str:
     lines = [
-        '"""The runs of ``segpaste audit`` that the presets have passed; scripts/sign_off_presets.py wrote it."""',
+        '"""The runs of ``segpaste audit`` that the presets have passed; '
+        'scripts/sign_off_presets.py wrote it."""',
         "",
         "from __future__ import annotations",
         "",

@@ -24,8 +24,9 @@ _PANOPTIC = frozenset({Modality.IMAGE, Modality.INSTANCE, Modality.SEMANTIC, Mod
 _INSTANCE = frozenset({Modality.IMAGE, Modality.INSTANCE})
 
 # Simple Copy-Paste: the donor was jittered as the target was, so that a group is pasted as large
-# as it is, which copies its pixels instead of resampling them once more. Up to 20 objects: more
-# would always be all of them, and it is to be a random part.
+# as it is, which copies its pixels instead of resampling them once more; but for groups that do not
+# fit the part of the canvas that jittering left valid, which are shrunk (oversize_policy). Up to 20
+# objects: more would always be all of them, and it is to be a random part.
 _AS_IT_IS = BatchedPlacementConfig(scale_range=(1.0, 1.0), hflip_probability=0.5, k_range=(1, 20))
 
 # Fewer pixels show nothing that could be learnt: 1/32 of COCO's limit of a small object, 32 x 32.
@@ -51,8 +52,9 @@ def _priorities(names: Mapping[int, str], **given: str) -> dict[int, int]:
     return found
 
 
-# On a contested pixel what is carried stands before who carries it, people before everything
-# else, and large furniture behind what stands on it.
+# On a pixel that two pasted objects claim what is carried stands before who carries it, people
+# before everything else, and large furniture behind what stands on it. Objects of one donor do not
+# claim the same pixel, so that this decides only where donors are mixed: a bank, a strategy.
 _COCO_PRIORITIES = _priorities(
     COCO_THINGS,
     above2="tie, backpack, handbag, umbrella, suitcase, frisbee, skis, snowboard, sports ball, baseball bat, "
