@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
 from typing import Any, Protocol, get_args, runtime_checkable
 
 import torch
@@ -116,17 +117,20 @@ class CopyPaste(v2.Transform):
 
     def donor_index(self, seed: int) -> int:
         """The number of the donor for a seed, uniform over the donors."""
-        word = philox_words(torch.tensor(to_int64(seed), device="cpu"), 0, _DONOR)[0]
-        return int(uniform_below(word, len(self.donors)))
+        return int(uniform_below(_donor_words(seed)[0], len(self.donors)))
 
     def paste(self, sample: DenseSample, seed: int) -> DenseSample:
-        """What :meth:`forward` does, with a given seed of 64 bits.
+        """What :meth:`forward` does, with a given seed of 64 bits, which decides everything.
+
+        A donor that draws from another generator than torch's default one, such as NumPy's, is as
+        that has it.
 
         Raises:
             TypeError, ValueError: as :meth:`forward`.
         """
         index = self.donor_index(seed)
-        donor = self.donors[index]
+        with _default_generator_at(int(_donor_words(seed)[1])):
+            donor = self.donors[index]
         if not isinstance(donor, DenseSample):
             raise TypeError(f"donors[{index}]: got {type(donor).__name__}, expected a DenseSample")
         _check_donor(index, donor, sample)
@@ -199,11 +203,13 @@ class CopyPasteCollator:
             B samples, rows ragged.
 
         Raises:
-            TypeError, ValueError: naming the first sample that differs from sample 0 or has
+            TypeError, ValueError: on no samples, naming the first sample that differs from sample 0 or has
                 more than ``max_instances`` rows, and what :class:`BatchCopyPaste` refuses.
         """
         if not isinstance(samples, Sequence):
             raise TypeError(f"samples: got {type(samples).__name__}, expected a list of DenseSample")
+        if not samples:
+            raise ValueError("samples: got none, expected one or more")
         for index, sample in enumerate(samples):
             if not isinstance(sample, DenseSample):
                 raise TypeError(f"samples[{index}]: got {type(sample).__name__}, expected a DenseSample")
@@ -226,6 +232,22 @@ class _OneDonor:
         self, target: PaddedBatchedDenseSample, seeds: torch.Tensor, sampler: BatchedPlacementSampler
     ) -> tuple[PaddedBatchedDenseSample, PastePlan]:
         return self.view, sampler(target, self.view, seeds, source_idx=torch.zeros_like(seeds))
+
+
+def _donor_words(seed: int) -> torch.Tensor:
+    """Four words: of the donor's number, of its own randomness, and two to spare."""
+    return philox_words(torch.tensor(to_int64(seed), device="cpu"), 0, _DONOR)
+
+
+@contextmanager
+def _default_generator_at(seed: int) -> Iterator[None]:
+    """torch's default generator under a seed, and then where it was; those of devices stay."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)
 
 
 def _drawn_seeds(count: int) -> torch.Tensor:

@@ -69,8 +69,8 @@ def to_hf_format(
     Raises:
         TypeError: if it is no sample, or ``schema`` no class table.
         ValueError: on a sample without such labels, a label that the schema or
-            ``class_to_index`` lacks, an index of two classes, more things than ``max_instances_per_image``, or a row
-            of a stuff class beside a panoptic map.
+            ``class_to_index`` lacks, an index of two classes, more things than
+            ``max_instances_per_image``, or a row of a stuff class beside a panoptic map.
     """
     if not isinstance(sample, DenseSample):
         raise TypeError(f"sample: got {type(sample).__name__}, expected a DenseSample")

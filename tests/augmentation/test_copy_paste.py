@@ -81,6 +81,56 @@ def test_the_default_generator_decides_seed_and_donor() -> None:
     assert_equal(batch.to_samples()[0], collator_again(data))
 
 
+class Jittering:
+    """Donors that are flipped at random when they are asked for."""
+
+    def __init__(self, data: list[DenseSample]) -> None:
+        self.data = data
+        self.flip = v2.RandomHorizontalFlip()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> DenseSample:
+        return self.flip(self.data[index])
+
+
+def test_a_seed_decides_the_randomness_of_the_donors_too() -> None:
+    data = samples(3)
+    transform = CopyPaste(Jittering(data), LIVELY)
+    unflipped: set[bool] = set()
+    for seed in range(8):
+        first = transform.paste(data[0], seed)
+        for _ in range(4):
+            assert_equal(transform.paste(data[0], seed), first)
+        one_way = CopyPaste(data, LIVELY).paste(data[0], seed)
+        unflipped.add(torch.equal(first.image, one_way.image))
+    assert unflipped == {False, True}  # flipped at times, and at times not
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    transform.paste(data[0], 1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_generator_is_put_back_when_a_donor_fails() -> None:
+    class Failing(Jittering):
+        def __getitem__(self, index: int) -> DenseSample:
+            raise KeyError(index)
+
+    data = samples(1)
+    before = torch.default_generator.get_state()
+    with pytest.raises(KeyError):
+        CopyPaste(Failing(data)).paste(data[0], 1)
+    assert torch.equal(torch.default_generator.get_state(), before)
+
+
+def test_the_donor_of_a_seed_stays() -> None:
+    """Counter word 3, which no plan and no crop of a bank draws with under the same seed."""
+    transform = CopyPaste(samples(1) * 1000, LIVELY)
+    assert [transform.donor_index(seed) for seed in (0, 1, 2, -1, 2**62)] == [817, 913, 389, 625, 200]
+
+
 def test_it_stands_in_a_compose_and_leaves_the_rest_alone() -> None:
     data = samples(3, modalities=EVERYTHING)
     compose = v2.Compose(
@@ -194,6 +244,8 @@ def test_what_is_refused() -> None:
         CopyPaste(semantic)(data[0])
     with pytest.raises(ValueError, match="max_instances: got -1, expected 0 or more"):
         CopyPasteCollator(-1)
+    with pytest.raises(ValueError, match="samples: got none, expected one or more"):
+        CopyPasteCollator(9)([])
     with pytest.raises(TypeError, match=r"samples\[1\]: got int, expected a DenseSample"):
         CopyPasteCollator(9)([data[0], 1])  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="samples: got DenseSample, expected a list of DenseSample"):

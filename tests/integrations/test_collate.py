@@ -61,6 +61,14 @@ def test_several_sizes_are_padded_when_asked_for() -> None:
     assert_sample(BatchedDenseSample.from_padded(batch).to_samples()[1], DEFAULT_SCHEMA)
 
 
+def test_a_map_is_void_on_padding_as_told() -> None:
+    drawn = samples(*CANVASES)
+    batch = make_segpaste_collate_fn(7, pad=True, ignore_index=0)(drawn)
+    assert batch.semantic_maps is not None
+    assert bool((batch.semantic_maps[0, 12:] == 0).all())
+    assert bool((batch.semantic_maps[1, :, 9:] == 0).all())
+
+
 def columns_padded(sample: DenseSample, count: int) -> torch.Tensor:
     """A padding mask whose last columns are padding, also where the sample has labels."""
     mask = torch.zeros((1, *sample.canvas_size), dtype=torch.bool)
