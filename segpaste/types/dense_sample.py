@@ -21,7 +21,7 @@ from segpaste.types.validation import (
 
 
 def _no_boxes() -> tv_tensors.BoundingBoxes:
-    return xyxy(torch.zeros((0, 4), device="cpu"), (0, 0))
+    return xyxy(torch.zeros((0, 4), dtype=torch.float32, device="cpu"), (0, 0))
 
 
 def _no_labels() -> torch.Tensor:

@@ -79,7 +79,7 @@ for _functional, _axis, _component in ((F.horizontal_flip, -1, 0), (F.vertical_f
 
 def _new_size(size: Any, height: int, width: int, max_size: int | None) -> tuple[int, int]:
     """What torchvision makes of ``size``, asked of its boxes."""
-    none = torch.zeros((0, 4))
+    none = torch.zeros((0, 4), dtype=torch.float32)
     return F.resize_bounding_boxes(none, (height, width), size=size, max_size=max_size)[1]
 
 
@@ -355,6 +355,7 @@ for _kind in _PAD:
 
 def _warp(kind: type[tv_tensors.TVTensor], leaf: torch.Tensor, move: _Move, mode: str) -> torch.Tensor:
     """A leaf moved as torchvision moves an image: ``move`` calls its functional for images."""
+    _refuse_autocast(leaf.device.type)
     lookup = warped_lookup(leaf, lambda pixels: move.image(pixels, nearest=True))
     if kind in LABELS or kind is PaddingMask:
         return looked_up(leaf, lookup, LABELS.get(kind, 0))
@@ -362,6 +363,15 @@ def _warp(kind: type[tv_tensors.TVTensor], leaf: torch.Tensor, move: _Move, mode
     if kind is DepthLeaf:
         return depth_between(leaf, lookup, between)
     return turned(normals_between(leaf, lookup, between), move.turn)
+
+
+def _refuse_autocast(device: str) -> None:
+    """Under autocast torchvision rounds the grid, the image's too, to 8 or 11 bits: it misses pixels."""
+    if torch.is_autocast_enabled(device):
+        raise RuntimeError(
+            f"torch.autocast: got it enabled on {device!r} while a sample is warped, whose coordinates it "
+            f"would round; augment outside of autocast, or in torch.autocast({device!r}, enabled=False)"
+        )
 
 
 class _Move(NamedTuple):

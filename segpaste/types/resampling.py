@@ -54,7 +54,7 @@ def _resized_axis(old: int, new: int, rule: str, device: torch.device) -> torch.
 def warped_lookup(leaf: torch.Tensor, move: Callable[[torch.Tensor], torch.Tensor]) -> Lookup:
     """The lookup of what moves float32 images ``[C, H, W]`` by nearest pixels."""
     height, width = leaf.shape[-2:]
-    places = torch.ones((3, height, width), device=leaf.device)
+    places = torch.ones((3, height, width), dtype=torch.float32, device=leaf.device)
     places[0] = torch.arange(height, device=leaf.device)[:, None]
     places[1] = torch.arange(width, device=leaf.device)
     moved = move(places)

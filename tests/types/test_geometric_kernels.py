@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -292,7 +293,7 @@ def test_nothing_under_an_invalid_pixel_is_read() -> None:
     other = dataclasses.replace(before, depth=torch.where(before.depth_valid, before.depth, -1e30))
     for transform in (
         v2.Resize((71, 33)),
-        v2.RandomRotation((33, 33), interpolation=BILINEAR, expand=True),
+        v2.RandomRotation((33, 33), interpolation=BILINEAR),
         v2.RandomAffine((20, 20), scale=(1.3, 1.3), interpolation=BILINEAR),
         v2.RandomAffine((20, 20)),
     ):
@@ -360,3 +361,126 @@ def test_boxes_without_masks_are_torchvisions() -> None:
         v2.RandomResizedCrop(5),
     ):
         transform(empty).validate()
+
+
+class _Warp(v2.Transform):
+    """A functional with fixed arguments on every leaf."""
+
+    def __init__(self, functional: Callable[..., Any], *args: Any, **named: Any) -> None:
+        super().__init__()
+        self.call = (functional, args, named)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        functional, args, named = self.call
+        return self._call_kernel(functional, inpt, *args, **named)
+
+
+FLAT = {"depth": None, "depth_valid": None, "normals": None, "camera_intrinsics": None, "metric_depth": False}
+CORNERS = [[0, 0], [59, 0], [59, 39], [0, 39]]
+WARPS = {
+    "rotate": (_Warp(v2.functional.rotate, angle=10.0, interpolation=BILINEAR), {}),
+    "affine": (
+        _Warp(
+            v2.functional.affine,
+            angle=7.0,
+            translate=[3.0, -2.0],
+            scale=0.9,
+            shear=[0.0, 0.0],
+            interpolation=BILINEAR,
+        ),
+        {},
+    ),
+    "perspective": (
+        _Warp(v2.functional.perspective, startpoints=CORNERS, endpoints=[[5, 3], *CORNERS[1:]]),
+        FLAT,
+    ),
+    "elastic": (
+        _Warp(v2.functional.elastic, displacement=torch.full((1, 40, 60, 2), 0.11, dtype=torch.float32)),
+        FLAT,
+    ),
+}
+
+
+@pytest.mark.parametrize("warp", WARPS)
+def test_a_warp_under_autocast_is_refused(warp: str) -> None:
+    transform, changes = WARPS[warp]
+    for dtype in (torch.bfloat16, torch.float16):
+        with (
+            torch.autocast("cpu", dtype=dtype),
+            pytest.raises(RuntimeError, match=r"autocast: got it enabled on 'cpu'.* augment outside"),
+        ):
+            transform(full_sample(**changes))
+
+
+def test_what_is_not_warped_is_the_same_under_autocast_and_a_warp_is_beside_it() -> None:
+    height, width = 300, 700  # more columns than bfloat16 has whole numbers
+    masks = torch.zeros((1, height, width), dtype=torch.bool)
+    masks[0, 100:200, 500:650] = True
+    sample = sample_of(
+        image=torch.arange(3 * height * width).remainder(251).to(torch.uint8).reshape(3, height, width),
+        boxes=torch.tensor([[500.0, 100.0, 650.0, 200.0]]),
+        labels=torch.tensor([3]),
+        instance_ids=torch.tensor([1], dtype=torch.int32),
+        instance_masks=masks,
+        depth=torch.full((1, height, width), 1.2345),
+        depth_valid=torch.ones((1, height, width), dtype=torch.bool),
+    )
+    still = v2.Compose([v2.RandomHorizontalFlip(p=1), v2.Resize((290, 650)), v2.CenterCrop(280), v2.Pad(3)])
+    turn = v2.RandomRotation((10, 10), BILINEAR)
+    expected, turned = still(sample), turn(sample)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert changed_fields(expected, still(sample)) == set()
+        with pytest.raises(RuntimeError, match="augment outside of autocast"):
+            turn(sample)
+        with torch.autocast("cpu", enabled=False):
+            assert changed_fields(turned, turn(sample)) == set()
+
+
+@pytest.fixture(params=[torch.float64, torch.bfloat16], ids=str)
+def default_dtype(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
+    before = torch.get_default_dtype()
+    yield request.param
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("warp", sorted(WARPS.keys() - {"perspective"}))  # torchvision's of boxes fails
+def test_labels_stay_with_the_image_under_any_default_dtype(warp: str, default_dtype: torch.dtype) -> None:
+    # torchvision's own grid has that dtype's precision. What the image shows, the labels show.
+    labels = torch.arange(40 * 400).remainder(251).reshape(40, 400) + 1
+    sample = sample_of(
+        image=labels[None].to(torch.uint8),
+        instance_ids=torch.tensor([1], dtype=torch.int32),
+        instance_masks=labels[None] == 9,
+        labels=torch.tensor([1]),
+        boxes=torch.tensor([[0.0, 0.0, 400.0, 40.0]]),
+        semantic_map=labels,
+    )
+    functional, args, named = WARPS[warp][0].call
+    if warp == "elastic":
+        named = {"displacement": torch.full((1, 40, 400, 2), 0.11, dtype=torch.float32)}
+    transform = _Warp(functional, *args, **(named | {"interpolation": NEAREST}))
+    torch.set_default_dtype(default_dtype)
+    after = transform(sample)
+    image = _plain(after.image)[0].to(torch.int64)
+    assert int((image != 0).sum()) > 4000
+    assert torch.equal(torch.where(image == 0, 255, image), _plain(after.semantic_map))
+    assert torch.equal(image == 9, _plain(after.instance_masks)[0])
+
+
+@pytest.mark.parametrize("still", ["resize", "crop"])
+def test_the_default_dtype_changes_no_bit_of_what_is_not_warped(
+    still: str, default_dtype: torch.dtype
+) -> None:
+    transform = {
+        "resize": _Warp(v2.functional.resize, [23, 41]),
+        "crop": _Warp(v2.functional.crop, -3, 5, 45, 50),
+    }[still]
+    sample = full_sample()
+    expected = transform(sample)
+    torch.set_default_dtype(default_dtype)
+    assert changed_fields(expected, transform(sample)) == set()
+
+
+def test_the_boxes_of_a_sample_without_any_are_float32(default_dtype: torch.dtype) -> None:
+    torch.set_default_dtype(default_dtype)
+    assert sample_of(image=torch.zeros((1, 2, 2), dtype=torch.uint8)).boxes.dtype == torch.float32
