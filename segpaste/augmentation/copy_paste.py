@@ -23,6 +23,7 @@ from segpaste.types import (
     PaddedBatchedDenseSample,
     PastePlan,
 )
+from segpaste.types.batch_leaves import refuse_batches
 from segpaste.types.numbers import whole_number
 
 # The second counter word separates uses of one seed: a plan has 0 and 1, the crops of a bank 2.
@@ -110,6 +111,7 @@ class CopyPaste(v2.Transform):
             return self.paste(value, int(_drawn_seeds(1)))
 
         given: Any = inputs[0] if len(inputs) == 1 else inputs
+        refuse_batches("CopyPaste", given)
         result = tree_map(pasted, given, is_leaf=lambda value: isinstance(value, DenseSample))
         if not found:
             raise TypeError(f"inputs: got {type(given).__name__}, expected a DenseSample among them")
@@ -241,7 +243,7 @@ def _donor_words(seed: int) -> torch.Tensor:
 
 @contextmanager
 def _default_generator_at(seed: int) -> Iterator[None]:
-    """torch's default generator under a seed, and then where it was; those of devices stay."""
+    """The default generator of torch under a seed, and then where it was; those of devices stay."""
     state = torch.default_generator.get_state()
     torch.default_generator.manual_seed(seed)
     try:
