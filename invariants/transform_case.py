@@ -30,6 +30,7 @@ SAMPLED_BESIDE = 1.0
 """Pixels of the output by which a box that was computed may miss a mask that was sampled."""
 
 _LARGEST_EXACT_REACH = 8
+_OBJECTS_AT_ONCE = 8
 _FEWEST_PIXELS = 4
 _LEAST_SPREAD = 0.25
 
@@ -271,10 +272,13 @@ class TransformCase:
         for origin, view in self.inputs.items():
             rows = used(view)
             if view.masks is not None and rows:
-                parts.append(of({origin: view.masks[rows]}))
+                # A few at a time: numbers at every pixel for every object would fill the memory.
+                for start in range(0, len(rows), _OBJECTS_AT_ONCE):
+                    some = rows[start : start + _OBJECTS_AT_ONCE]
+                    parts.append(of({origin: view.masks[some]}).clone())
         if not parts:
             return torch.zeros((0, *self.trace.known.shape), dtype=torch.bool, device=self.trace.known.device)
-        return torch.cat([part.clone() for part in parts])
+        return torch.cat(parts)
 
     def claims(self, row: int, *, keeps_ids: bool) -> list[int]:
         """Which of ``objects`` a row of the output may be.
