@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +24,7 @@ from segpaste.bank.folder_beside import flush, folder_beside
 from segpaste.integrations.class_tables import free_ignore_index, schema_from_categories
 from segpaste.integrations.coco_encoding import EncodedSample, encoded
 from segpaste.integrations.errors import DataError
+from segpaste.integrations.files import IMAGE_SUFFIXES, read_json
 from segpaste.integrations.mapping import FILE_NAME
 from segpaste.types import (
     BatchedDenseSample,
@@ -41,6 +44,8 @@ PANOPTIC, PANOPTIC_JSON = "panoptic", "panoptic.json"
 # Of Pillow's 6 levels beyond, the next one takes a third longer for three per cent less.
 _PNG = {"format": "PNG", "compress_level": 3}
 _OURS = {IMAGES, INSTANCES, PANOPTIC, PANOPTIC_JSON, FILE_NAME}
+_MARK = "written by segpaste"
+_SUFFIXES = {*IMAGE_SUFFIXES, ".gif", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +117,12 @@ def to_coco(
         quality: of JPEG, 1 to 100.
         float_range: the values of float32 images that become 0 and 255, such as ``(0, 1)``. Float
             images are refused without it, as are values outside.
-        file_names: a name for each sample, of which the suffix is replaced; by default the image id
-            in 12 digits.
+        file_names: a name for each sample, of which the suffix of an image (``.jpg``) is replaced; by
+            default the image id in 12 digits.
         image_ids: an id for each sample; by default 1, 2, ...
-        overwrite: replace ``folder`` if it holds what this function writes, and nothing else.
+        overwrite: replace ``folder`` if it is empty or holds what this function wrote, and nothing
+            else. Who is killed while folders are exchanged leaves the former one beside its place, as
+            ``.NAME.replaced-...``; the next write with ``overwrite`` removes it.
 
     Returns:
         Where everything is, and what was left out.
@@ -132,6 +139,8 @@ def to_coco(
         raise ValueError(f"image_format: got {image_format!r}, expected one of {list(get_args(ImageFormat))}")
     whole_number("quality", quality, at_least=1, below=101)
     levels = _checked_range(float_range)
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder: got {type(folder).__name__}, expected a path")
     target = Path(folder)
     with ExitStack() as stack:
         with _writing(target):
@@ -187,11 +196,11 @@ class _Writer:
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self._panoptic: list[dict[str, Any]] = []
-        self._stems: set[str] = set()
+        self._stems: dict[str, str] = {}
         self._left_out = Counter[str]()
         (folder / IMAGES).mkdir()
 
-    def add(self, sample: EncodedSample, image_id: int, stem: str, where: str) -> None:
+    def add(self, sample: EncodedSample, image_id: int, given: str, where: str) -> None:
         """Write the image and the PNG of a sample; remember its entries."""
         if self.panoptic is None:
             self.panoptic = sample.ids is not None
@@ -200,9 +209,13 @@ class _Writer:
         if self.panoptic != (sample.ids is not None):
             have = ("none", "one") if self.panoptic else ("one", "none")
             raise ValueError(f"{where}.panoptic_map: got {have[0]}, expected {have[1]} as in samples[0]")
+        stem = _stem(given)
         if stem in self._stems:
-            raise ValueError(f"file_names: got {stem!r} a second time, expected names that differ")
-        self._stems.add(stem)
+            raise ValueError(
+                f"file_names: got {given!r} beside {self._stems[stem]!r}, expected names that differ "
+                "without their suffixes"
+            )
+        self._stems[stem] = given
         height, width = sample.pixels.shape[:2]
         name = stem + self._suffix
         self._images.append({"id": image_id, "file_name": name, "height": height, "width": width})
@@ -242,7 +255,7 @@ class _Writer:
 
     def _write(self, name: str, categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> None:
         content = {
-            "info": {"description": "written by segpaste"},
+            "info": {"description": _MARK},
             "licenses": [],
             "images": self._images,
             "annotations": annotations,
@@ -279,6 +292,10 @@ def _classes(
         raise TypeError("categories: got no list of dicts, expected COCO's categories or None")
     listed = [dict(category) for category in categories]
     try:
+        json.dumps(listed)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"categories: cannot be written as JSON: {error}") from error
+    try:
         ignore = free_ignore_index(listed)
         table = schema_from_categories(listed, ignore, Path("categories"), isthing_required=False)
     except DataError as error:
@@ -301,6 +318,8 @@ def _checked_range(float_range: tuple[float, float] | None) -> tuple[float, floa
         return None
     if not isinstance(float_range, list | tuple) or len(float_range) != 2:
         raise TypeError(f"float_range: got {float_range!r}, expected two numbers or None")
+    if not all(isinstance(value, Real) for value in float_range):
+        raise TypeError(f"float_range: got {float_range!r}, expected two numbers or None")
     low, high = map(float, float_range)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"float_range: got {float_range}, expected two finite values, the lower first")
@@ -310,11 +329,12 @@ def _checked_range(float_range: tuple[float, float] | None) -> tuple[float, floa
 def _numbered(
     samples: Samples, image_ids: Iterable[int] | None, file_names: Iterable[str] | None
 ) -> Iterator[tuple[DenseSample, int, str]]:
-    """Each sample with its image id and the stem of its files' names."""
+    """Each sample with its image id and the name that its files are called after."""
     if isinstance(samples, DenseSample | BatchedDenseSample | PaddedBatchedDenseSample):
         samples = [samples]
     for what, values in (("samples", samples), ("image_ids", image_ids), ("file_names", file_names)):
-        if values is not None and not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
+        given = values is not None or what == "samples"
+        if given and not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
             raise TypeError(f"{what}: got {type(values).__name__}, expected an iterable")
     ids = None if image_ids is None else iter(image_ids)
     names = None if file_names is None else iter(file_names)
@@ -325,7 +345,7 @@ def _numbered(
         if image_id in seen or not -(1 << 63) <= image_id < 1 << 63:
             raise ValueError(f"image_ids: got {image_id}, expected ids of 64 bits that differ")
         seen.add(image_id)
-        name = f"{image_id:012d}" if names is None else _stem(_next(names, "file_names", count))
+        name = f"{image_id:012d}" if names is None else _checked_name(_next(names, "file_names", count))
         yield sample, image_id, name
     for what, more in (("image_ids", ids), ("file_names", names)):
         if more is not None and next(more, _END) is not _END:
@@ -342,13 +362,18 @@ def _next(values: Iterator[Any], what: str, count: int) -> Any:
     return value
 
 
-def _stem(name: str) -> str:
+def _checked_name(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"file_names: got {type(name).__name__}, expected str")
-    stem = Path(name).stem
-    if name != Path(name).name or stem in ("", "..") or "\0" in name or "\\" in name:
+    if name != Path(name).name or name in ("", "..") or "\0" in name or "\\" in name:
         raise ValueError(f"file_names: got {name!r}, expected the name of a file without a folder")
-    return stem
+    return name
+
+
+def _stem(name: str) -> str:
+    """Without the suffix of an image; of ``v1.0001`` everything is the name."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in _SUFFIXES else name
 
 
 def _flat(samples: Samples) -> Iterator[DenseSample]:
@@ -378,9 +403,45 @@ def _check_place(target: Path, overwrite: bool) -> None:
         raise DataError(f"{target}: exists, expected a new folder, or overwrite=True")
     if target.is_symlink() or not target.is_dir():
         raise DataError(f"{target}: is no folder, expected one that to_coco wrote")
-    others = sorted({entry.name for entry in target.iterdir()} - _OURS)
-    if others:
-        raise DataError(f"{target}: has {others[0]!r}, which to_coco does not write: not overwritten")
+    there = {entry.name for entry in target.iterdir()}
+    if not there:
+        return
+    _refuse_others(target, target, there - _OURS)
+    contents = {name: _written_here(target, name) for name in (INSTANCES, PANOPTIC_JSON) if name in there}
+    if INSTANCES not in there or (PANOPTIC in there and PANOPTIC_JSON not in there):
+        raise DataError(f"{target}: is no data set that to_coco wrote: not overwritten")
+    for folder, name, key in ((IMAGES, INSTANCES, "images"), (PANOPTIC, PANOPTIC_JSON, "annotations")):
+        if folder in there:
+            _refuse_others(target, target / folder, _not_listed(target / folder, contents[name], key))
+
+
+def _written_here(target: Path, name: str) -> dict[str, Any]:
+    """The content of a JSON file that says it is of this module."""
+    content = read_json(target / name)
+    info = content.get("info") if isinstance(content, dict) else None
+    if not isinstance(info, dict) or info.get("description") != _MARK:
+        raise DataError(f"{target}: has {name!r}, which to_coco did not write: not overwritten")
+    return content
+
+
+def _not_listed(folder: Path, content: dict[str, Any], key: str) -> set[str]:
+    """What is in a folder beside the files that are listed."""
+    entries = content.get(key)
+    named = entries if isinstance(entries, list) else []
+    listed = {entry.get("file_name") for entry in named if isinstance(entry, dict)}
+    if folder.is_symlink() or not folder.is_dir():
+        return {""}
+    return {
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.name not in listed or not entry.is_file(follow_symlinks=False)
+    }
+
+
+def _refuse_others(target: Path, folder: Path, names: set[str]) -> None:
+    if names:
+        other = (folder / min(names)).relative_to(target).as_posix()
+        raise DataError(f"{target}: has {other!r}, which to_coco does not write: not overwritten")
 
 
 def _move(hidden: Path, target: Path, overwrite: bool) -> None:
@@ -401,3 +462,12 @@ def _move(hidden: Path, target: Path, overwrite: bool) -> None:
         raise
     if former is not None:
         shutil.rmtree(former)
+    if overwrite:  # what others who were killed between their renames, or after them, left of it
+        for entry in list(os.scandir(target.parent)):
+            if _is_replaced(entry, target.name):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_replaced(entry: os.DirEntry[str], name: str) -> bool:
+    ours = re.fullmatch(rf"\.{re.escape(name)}\.replaced-[0-9a-f]{{8}}", entry.name)
+    return ours is not None and entry.is_dir(follow_symlinks=False)

@@ -342,6 +342,74 @@ def test_nothing_else_is_ever_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "set" / "thesis.tex").read_text() == "years"
 
 
+def _thesis(place: str) -> Callable[[Path], Any]:
+    def write(folder: Path) -> None:
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / place).write_text("years")
+
+    return write
+
+
+def _without_our_mark(folder: Path) -> None:
+    content = json.loads((folder / "instances.json").read_text())
+    (folder / "instances.json").write_text(json.dumps({**content, "info": {"description": "by hand"}}))
+
+
+FOREIGN: list[tuple[Callable[[Path], Any], str]] = [
+    (_thesis("images/thesis.tex"), "has 'images/thesis.tex', which to_coco does not write"),
+    (_thesis("panoptic/thesis.tex"), "has 'panoptic/thesis.tex', which to_coco does not write"),
+    (_thesis("images/raw/thesis.tex"), "has 'images/raw', which to_coco does not write"),
+    (lambda folder: (folder / "images" / "000000000002.png").mkdir(), "has 'images/000000000002.png'"),
+    (_without_our_mark, "has 'instances.json', which to_coco did not write"),
+    (lambda folder: (folder / "panoptic.json").unlink(), "is no data set that to_coco wrote"),
+    (lambda folder: (folder / "instances.json").unlink(), "is no data set that to_coco wrote"),
+    (lambda folder: (folder / "instances.json").write_text("{"), "instances.json: not readable as JSON"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(FOREIGN)))
+def test_a_folder_with_something_of_others_is_kept(number: int, tmp_path: Path) -> None:
+    change, said = FOREIGN[number]
+    to_coco([one(), one()], tmp_path / "set", categories=CATEGORIES)
+    (tmp_path / "set" / "images" / "000000000002.png").unlink()
+    change(tmp_path / "set")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=re.escape(said)):
+        to_coco([one()], tmp_path / "set", categories=CATEGORIES, overwrite=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_folder_is_overwritten_and_what_the_killed_left_is_removed(tmp_path: Path) -> None:
+    left, mine = tmp_path / ".set.replaced-0123abcd", tmp_path / ".set.replaced-mine"
+    for folder in (tmp_path / "set", left, mine):
+        folder.mkdir()
+    (left / "instances.json").write_text("{}")
+    to_coco([one()], tmp_path / "set", categories=CATEGORIES, overwrite=True)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"set", mine.name}
+    left.mkdir()
+    to_coco([one()], tmp_path / "other", categories=CATEGORIES, overwrite=True)
+    assert left.exists()
+
+
+def test_only_the_suffix_of_an_image_is_replaced(tmp_path: Path) -> None:
+    export = to_coco(
+        [one()] * 3, tmp_path / "set", categories=CATEGORIES, file_names=["v1.0001", "v1.0002", "c.JPG"]
+    )
+    names = sorted(path.name for path in export.images.iterdir())
+    assert names == ["c.png", "v1.0001.png", "v1.0002.png"]
+    assert (
+        len(CocoPanopticV2(export.images, tmp_path / "set" / "panoptic.json", tmp_path / "set" / "panoptic"))
+        == 3
+    )
+
+
+def test_none_is_no_folder_and_no_samples(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="folder: got NoneType, expected a path"):
+        to_coco([one()], None, categories=CATEGORIES)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="samples: got NoneType, expected an iterable"):
+        to_coco(None, tmp_path / "set", categories=CATEGORIES)  # pyright: ignore[reportArgumentType]
+
+
 def _semantic(label: int, column: int) -> torch.Tensor:
     semantic = one().semantic_map
     assert semantic is not None
@@ -397,7 +465,7 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"image_ids": ["4", 5]}, "image_ids: got str, expected an int"),
     ({"image_ids": iter(range(3))}, "image_ids: got more than the 2 samples, expected one for each"),
     ({"file_names": ["a"]}, "file_names: got 1 and another sample"),
-    ({"file_names": ["a.png", "a.jpg"]}, "file_names: got 'a' a second time"),
+    ({"file_names": ["a.png", "a.jpg"]}, "file_names: got 'a.jpg' beside 'a.png', expected names"),
     ({"file_names": ["a/b", "c"]}, "file_names: got 'a/b', expected the name of a file without a folder"),
     ({"file_names": ["..", "c"]}, "file_names: got '..', expected the name of a file without a folder"),
     ({"file_names": ["", "c"]}, "file_names: got '', expected the name of a file without a folder"),
@@ -406,6 +474,9 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"file_names": ["n" * 300, "c"]}, "set: cannot be written: [Errno 36] File name too long"),
     ({"image_ids": 3}, "image_ids: got int, expected an iterable"),
     ({"float_range": 3}, "float_range: got 3, expected two numbers or None"),
+    ({"float_range": ("a", "b")}, "float_range: got ('a', 'b'), expected two numbers or None"),
+    ({"categories": [{"id": [1]}]}, "categories[0]: got id [1], expected an integer"),
+    ({"categories": [{"id": 2, "name": {3}}]}, "categories: cannot be written as JSON: Object of type set"),
     ({"categories": "x.json"}, "categories: got no list of dicts, expected COCO's categories or None"),
     ({"categories": [3]}, "categories: got no list of dicts, expected COCO's categories or None"),
 ]  # fmt: skip
