@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from segpaste.types import DenseSample, PaddingMask, SemanticMap
+from segpaste.types.batch_leaves import refuse_batches
 from segpaste.types.numbers import whole_number
 
 
@@ -47,6 +48,11 @@ class RandomResize(v2.Transform):
             raise ValueError(f"min_scale: got {min_scale}, expected at most max_scale, {max_scale}")
         self.target_height = whole_number("target_height", target_height, at_least=1)
         self.target_width = whole_number("target_width", target_width, at_least=1)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Resize whatever the inputs hold."""
+        refuse_batches("RandomResize", inputs)
+        return super().forward(*inputs)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw the new ``size``, ``[H', W']``."""
@@ -102,6 +108,7 @@ class FixedSizeCrop(v2.Transform):
     def forward(self, *inputs: Any) -> Any:
         """Crop and pad whatever the inputs hold."""
         given: Any = inputs if len(inputs) != 1 else inputs[0]
+        refuse_batches("FixedSizeCrop", given)
         return super().forward(pytree.tree_map(self._with_padding_mask, given, is_leaf=_is_sample))
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from segpaste.types import DenseSample, InstanceMask, PaddingMask, PanopticMap, SemanticMap, xyxy
+from segpaste.types.batch_leaves import refuse_batches
 from segpaste.types.leaves import IGNORE, void_lost_objects
 from segpaste.types.numbers import whole_number
 
@@ -25,6 +26,7 @@ class _OfSamples(v2.SanitizeBoundingBoxes):
 
     def forward(self, *inputs: Any) -> Any:
         given: Any = inputs if len(inputs) != 1 else inputs[0]
+        refuse_batches(type(self).__name__, given)
         found: list[DenseSample] = []
 
         def of_one(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Containers, schemas and configuration: what every other part of segpaste speaks."""
 
+from segpaste.types import batch_leaves as _batch_leaves  # noqa: F401 (registers batches)
 from segpaste.types import geometric_kernels as _kernels  # noqa: F401 (registers them)
 from segpaste.types.audit import BatchAuditPacket, PasteThresholds
 from segpaste.types.batched_dense_sample import BatchedDenseSample

@@ -66,6 +66,12 @@ class BatchedDenseSample:
     camera_intrinsics: list[CameraIntrinsics] | None = None
     metric_depth: bool = False
 
+    def __init_subclass__(cls) -> None:
+        """A batch of a subclass is refused by torchvision's transforms, too."""
+        from segpaste.types.batch_leaves import register_batch  # it knows this class
+
+        register_batch(cls)
+
     def __post_init__(self) -> None:
         if torch.compiler.is_compiling():
             return
