@@ -67,7 +67,8 @@ def make_segpaste_datamodule(
         predict: data set for prediction.
         max_instances: K, the row slots of a sample: its own rows and the pasted.
         config: as for :class:`BatchCopyPaste`.
-        batch_size: samples of a batch; like the next three for data sets only.
+        batch_size: samples of a batch; like the next three for data sets only, and refused beside
+            a data module.
         num_workers: worker processes of each loader.
         pad: bring samples of several sizes to the largest of their batch.
         loader_options: what else each ``DataLoader`` gets, such as ``pin_memory`` or
@@ -85,7 +86,7 @@ def make_segpaste_datamodule(
     Raises:
         ImportError: if the lightning package is missing, with the extra that installs it.
         TypeError, ValueError: on arguments of another type, on a data module beside other
-            data sets, and what :class:`BatchCopyPaste` refuses.
+            data sets or what is for those only, and what :class:`BatchCopyPaste` refuses.
     """
     max_instances = whole_number("max_instances", max_instances, at_least=0)
     augment = BatchCopyPaste(config, source_strategy=source_strategy, seed=seed, executor=executor)
@@ -98,6 +99,14 @@ def make_segpaste_datamodule(
         ]
         if others:
             raise ValueError(f"{others[0]}: got a data set beside a data module, expected the module alone")
+        options = {"batch_size": (batch_size, 1), "num_workers": (num_workers, 0), "pad": (pad, False)}
+        options["loader_options"] = (dict(loader_options or {}), {})
+        for name, (given, default) in options.items():
+            if given != default:
+                raise ValueError(
+                    f"{name}: got {given!r} beside a data module, whose own loaders decide it, "
+                    f"expected {'none' if default == {} else default}"
+                )
         return module(augment, max_instances, convert, inner=train)
     data_sets = {
         name: data
@@ -110,13 +119,13 @@ def make_segpaste_datamodule(
         if not isinstance(data, IterableDataset) and not hasattr(data, "__getitem__"):
             raise TypeError(f"{name}: got {type(data).__name__}, expected a data set of DenseSample")
     ignore_index = augment.config.ignore_index
-    options: dict[str, Any] = {
+    loading: dict[str, Any] = {
         "batch_size": whole_number("batch_size", batch_size, at_least=1),
         "num_workers": whole_number("num_workers", num_workers, at_least=0),
         "collate_fn": make_segpaste_collate_fn(max_instances, pad=pad, ignore_index=ignore_index),
         **(loader_options or {}),
     }
-    return module(augment, max_instances, convert, data_sets=data_sets, options=options)
+    return module(augment, max_instances, convert, data_sets=data_sets, options=loading)
 
 
 def __getattr__(name: str) -> Any:
@@ -129,7 +138,12 @@ def __getattr__(name: str) -> Any:
 def _data_module() -> Any:
     try:
         from lightning.pytorch import LightningDataModule
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name not in (
+            "lightning",
+            "lightning.pytorch",
+        ):  # it is there, and something that it imports is not
+            raise
         raise ImportError(
             f"make_segpaste_datamodule needs lightning: pip install -e '.[lightning]' ({error})"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import pickle
 import sys
 from collections.abc import Iterator
@@ -154,6 +155,51 @@ def test_what_is_refused() -> None:
         make_segpaste_datamodule(samples(2), max_instances=9, batch_size=0)
     with pytest.raises(TypeError, match="convert: got dict, expected a function of a batch or None"):
         make_segpaste_datamodule(samples(2), max_instances=9, convert={})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"batch_size": 4},
+            "batch_size: got 4 beside a data module, whose own loaders decide it, expected 1",
+        ),
+        ({"num_workers": 2}, "num_workers: got 2 beside a data module"),
+        ({"pad": True}, "pad: got True beside a data module"),
+        (
+            {"loader_options": {"drop_last": True}},
+            "loader_options: got {'drop_last': True} beside a data module",
+        ),
+    ],
+)
+def test_what_a_data_module_decides_itself_is_refused(option: dict[str, Any], message: str) -> None:
+    from tests.integrations.lightning_models import Own
+
+    with pytest.raises(ValueError, match=message):
+        make_segpaste_datamodule(Own([]), max_instances=9, **option)
+    assert (
+        make_segpaste_datamodule(Own([]), max_instances=9, batch_size=1, loader_options={}).inner is not None
+    )
+
+
+def test_an_import_that_fails_inside_of_the_package_is_not_called_its_lack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from segpaste.integrations import lightning as ours
+
+    real = builtins.__import__
+
+    def importing(name: str, *rest: Any) -> Any:
+        if name == "lightning.pytorch":
+            raise ModuleNotFoundError("No module named 'lightning_utilities'", name="lightning_utilities")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    ours._class.cache_clear()
+    with pytest.raises(ImportError) as caught:
+        make_segpaste_datamodule(samples(2), max_instances=9)
+    assert "lightning_utilities" in str(caught.value)
+    assert "needs lightning" not in str(caught.value)
 
 
 def test_without_the_package_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
