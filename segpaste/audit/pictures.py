@@ -26,7 +26,7 @@ def step_strip(step: Step, names: Mapping[int, str], ignore_index: int) -> Image
     return draw_strip(
         [
             _column("before, jittered", before, {}, ""),
-            _column("donor", donor, in_donor, "nothing of it was pasted")
+            _column("donor", donor, in_donor, _of_donor(step))
             if step.of_batch
             else _crops_column(donor, in_donor),
             _column("after", step.final, in_result, _nothing(step)),
@@ -109,5 +109,15 @@ def _pasted_rows(step: Step) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _nothing(step: Step) -> str:
-    union = step.audit.paste_union[0].as_subclass(torch.Tensor)
-    return f"{int(union.sum())} px show the donor" if bool(union.any()) else "nothing was pasted"
+    """Below the result where no row is outlined: without instances the donor is mixed in by pixels."""
+    shown = _pixels_shown(step)
+    return f"{shown} px show the donor" if shown else "nothing was pasted"
+
+
+def _of_donor(step: Step) -> str:
+    shown = _pixels_shown(step)
+    return f"{shown} px of the result show it" if shown else "nothing of it was pasted"
+
+
+def _pixels_shown(step: Step) -> int:
+    return int(step.audit.paste_union[0].as_subclass(torch.Tensor).sum())

@@ -58,11 +58,12 @@ def plots(statistics: Statistics, names: Mapping[int, str]) -> list[Plot]:
 
 
 def _per_image(pastes: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Images without any have a bar of their own."""
     most = max(pastes, default=0)
-    step = -(-(most + 1) // _MOST_BARS)
-    bins = range(0, most + 1, step)
-    labels = [str(low) if step == 1 else f"{low}-{low + step - 1}" for low in bins]
-    return labels, [sum(low <= n < low + step for n in pastes) for low in bins]
+    step = max(1, -(-most // (_MOST_BARS - 1)))
+    bins = range(1, most + 1, step)
+    labels = ["0", *(str(low) if step == 1 else f"{low}-{low + step - 1}" for low in bins)]
+    return labels, [pastes.count(0), *(sum(low <= n < low + step for n in pastes) for low in bins)]
 
 
 def _sizes(areas: Sequence[int]) -> tuple[list[str], list[int]]:

@@ -31,7 +31,23 @@ _VIRIDIS = np.array(
 )
 
 _APART = 40  # colours to choose from, so that things that touch differ
-_FAR, _FAR_PALE = 140, 70  # beyond this distance two colours are different enough
+_FAR, _FAR_PALE = 0.24, 0.17  # beyond this distance two colours are different enough
+
+# Linear sRGB -> the cones' answers -> Oklab, as in Ottosson 2020, "A perceptual color space".
+_TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_FROM_CONES = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
 
 
 def nth_colour(n: int) -> Rgb:
@@ -91,7 +107,7 @@ class Colours:
         for value in sorted(beside):
             near = [palette[chosen[other]] for other in beside[value] if other in chosen]
 
-            def rank(n: int, near: list[Rgb] = near) -> tuple[int, int, int]:
+            def rank(n: int, near: list[Rgb] = near) -> tuple[float, int, int]:
                 # Far enough is far enough: beyond that, few uses keep the whole picture distinct.
                 far = min((_distance(palette[n], colour) for colour in near), default=enough)
                 return -min(far, enough), used[n], n
@@ -132,12 +148,19 @@ def _rgb(red: float, green: float, blue: float) -> Rgb:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _distance(one: Rgb, other: Rgb) -> int:
-    """How different two colours look, by the "redmean" formula: 0 to about 765."""
-    mean = (one[0] + other[0]) / 2
-    red, green, blue = (a - b for a, b in zip(one, other, strict=True))
-    squared = (2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2
-    return round(squared**0.5)
+@lru_cache(maxsize=4096)
+def _distance(one: Rgb, other: Rgb) -> float:
+    """How different two colours look: their distance in Oklab (Ottosson 2020); black to white is 1."""
+    return float(np.linalg.norm(np.subtract(_oklab(one), _oklab(other))))
+
+
+@lru_cache(maxsize=512)
+def _oklab(colour: Rgb) -> tuple[float, float, float]:
+    """Lightness, a and b of an sRGB colour of 0 to 255."""
+    plain = np.asarray(colour, dtype=np.float64) / 255
+    linear = np.where(plain <= 0.04045, plain / 12.92, ((plain + 0.055) / 1.055) ** 2.4)
+    lightness, a, b = (_FROM_CONES @ np.cbrt(_TO_CONES @ linear)).tolist()
+    return lightness, a, b
 
 
 def depth_colours(depth: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -18,8 +18,11 @@ _MARGIN = 10  # a box that leaves the canvas is still seen
 _PAPER: Rgb = (255, 255, 255)
 _LEGEND_ROWS = 6
 _MOST_TAGS, _FEW_TAGS = 12, 4  # more, or more on small objects, would hide what they name
+_LONGEST_TAG = 20  # letters
+_TAG_HEIGHT = 14
 
 LegendEntry = tuple[Rgb | None, str]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -170,10 +173,16 @@ def outlined_panel(
             tags.append((at, name, colour, bool(np.ptp(across) > 40 and np.ptp(down) > 30)))
     picture = _framed(pixels, sample, view)
     pen = ImageDraw.Draw(picture)
-    for at, name, colour, has_room in tags[:_MOST_TAGS]:
-        if has_room or len(tags) <= _FEW_TAGS:
-            _tag(pen, at, name, colour, picture.size)
-    return Panel(picture, _shortened(legend, nothing, most))
+    named = 0
+    taken: list[Box] = []
+    for at, name, colour, has_room in tags:
+        if named < _MOST_TAGS and (has_room or len(tags) <= _FEW_TAGS):
+            short = name if len(name) <= _LONGEST_TAG else f"{name[: _LONGEST_TAG - 2]}.."
+            named += _free_tag(pen, at, short, colour, picture.size, taken)
+    shown = _shortened(legend, nothing, most)
+    if named < len(tags):
+        shown = (*shown, (None, f"{len(tags) - named} of {len(tags)} not named in the picture"))
+    return Panel(picture, shown)
 
 
 def label_panel(
@@ -371,13 +380,41 @@ def _dashed(
             pen.line(along, fill=colour, width=1)
 
 
+def _free_tag(
+    pen: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    colour: Rgb,
+    size: tuple[int, int],
+    taken: list[Box],
+) -> bool:
+    """Write a tag where it covers none of those that are ``taken``: here, or a few lines up or down."""
+    for lines in (0, -1, 1, -2, 2, 3):
+        place = _tag_box(pen, (at[0], at[1] + lines * (_TAG_HEIGHT + 1)), text, size)
+        if not any(_overlap(place, other) for other in taken):
+            taken.append(place)
+            _tag(pen, (at[0], at[1] + lines * (_TAG_HEIGHT + 1)), text, colour, size)
+            return True
+    return False
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _tag_box(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: tuple[int, int]) -> Box:
+    """Where a tag stands, moved into the picture."""
+    width = pen.textlength(text, font=font(11)) + 6
+    x = float(np.clip(at[0] + 1, 0, max(0, size[0] - width)))
+    y = float(np.clip(at[1] + 1, 0, max(0, size[1] - _TAG_HEIGHT)))
+    return x, y, x + width, y + _TAG_HEIGHT
+
+
 def _tag(
     pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: Rgb, size: tuple[int, int]
 ) -> None:
-    width = pen.textlength(text, font=font(11)) + 5
-    x = float(np.clip(at[0] + 1, 0, size[0] - width))
-    y = float(np.clip(at[1] + 1, 0, size[1] - 14))
-    pen.rectangle([x, y, x + width, y + 13], fill=(20, 20, 20), outline=colour)
+    x, y, right, below = _tag_box(pen, at, text, size)
+    pen.rectangle([x, y, right - 1, below - 1], fill=(20, 20, 20), outline=colour)
     pen.text((x + 3, y + 1), text, fill=(255, 255, 255), font=font(11))
 
 

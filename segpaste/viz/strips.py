@@ -32,6 +32,7 @@ from segpaste.viz.panels import (
 LINE = 15
 _PHOTOGRAPH = 64  # a larger canvas is shown once more with nothing drawn over it
 _MANY = 10_000  # depths, from which on colours span all but the outermost hundredths
+_MOST_OUTLINED = 20  # what is outlined is what the picture is of
 _GAP = 12
 _INK = (25, 25, 25)
 _FAINT = (100, 100, 100)
@@ -91,7 +92,7 @@ def draw_strip(
     shown = [c.sample for c in columns if c.note is None] or [columns[0].sample]
     longest = max(max(c.sample.canvas_size) for c in columns)
     side = side or (168 if longest <= _PHOTOGRAPH else 300)
-    ids, classes = _colours(shown, ignore_index)
+    ids, classes = _colours(shown, ignore_index, max(1, longest // side))
     most = 6 if class_names is None else 10
     low, high = depth_range(shown)
     grid: list[tuple[str, list[Panel | None]]] = []
@@ -106,16 +107,28 @@ def draw_strip(
         None if c.note is None else pixels_panel(c.sample, v, c.pixels, c.note, c.rows)
         for c, v in zip(columns, views, strict=True)
     ]
-    labelled = [image_panel(s, v, ids, class_names, most) if s is not None else None for s, v in plain]
+    # A photograph is shown anyway; masks and boxes only of samples that have such.
+    large = longest > _PHOTOGRAPH
+    labelled = [
+        image_panel(s, v, ids, class_names, most)
+        if s is not None and (s.instance_masks is not None or len(s) or not large)
+        else None
+        for s, v in plain
+    ]
     photographs: list[Panel | None] = [
         outlined_panel(
-            c.sample, v, {row: ids[key] for row, key in c.outlined.items()}, class_names, c.nothing, most
+            c.sample,
+            v,
+            {row: ids[key] for row, key in c.outlined.items()},
+            class_names,
+            c.nothing,
+            max(most, _MOST_OUTLINED),
         )
         if c.outlined or c.nothing
         else plain_panel(c.sample, v)
         for c, v in zip(columns, views, strict=True)
     ]
-    if longest > _PHOTOGRAPH:
+    if large:
         line("image", [p or q for p, q in zip(pixels, photographs, strict=True)])
         line("masks and boxes", labelled)
     elif any(c.outlined for c in columns):
@@ -156,8 +169,8 @@ def draw_strip(
     return _lay_out([c.title for c in columns], grid, caption)
 
 
-def _colours(shown: Sequence[DenseSample], ignore_index: int) -> tuple[Colours, Colours]:
-    """The ids' colours and the classes'."""
+def _colours(shown: Sequence[DenseSample], ignore_index: int, every: int) -> tuple[Colours, Colours]:
+    """The ids' colours and the classes'; of large maps each ``every``-th pixel, as they are shown."""
     named = set(row_names(shown)) | set(values_shown(shown, "panoptic_map", without=0))
     nothing = min(named, default=0) - 1
     maps: list[np.ndarray] = []
@@ -172,9 +185,12 @@ def _colours(shown: Sequence[DenseSample], ignore_index: int) -> tuple[Colours, 
                 ids[mask] = name
             maps.append(ids)
     semantic = [_array(s.semantic_map) for s in shown if s.semantic_map is not None]
+    labels = values_shown(shown, "semantic_map", without=ignore_index)
     return (
-        Colours.apart(maps, without=nothing, also=named),
-        Colours.apart(semantic, without=ignore_index, pale=True),
+        Colours.apart([each[::every, ::every] for each in maps], without=nothing, also=named),
+        Colours.apart(
+            [each[::every, ::every] for each in semantic], without=ignore_index, also=labels, pale=True
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from segpaste.strategies import dense_samples
 from segpaste.types import DenseSample, xyxy
@@ -23,6 +23,8 @@ from segpaste.viz import (
     png_bytes,
     window_around,
 )
+from segpaste.viz.colours import _distance
+from segpaste.viz.panels import View, _free_tag, outlined_panel
 
 
 def _sample(side: int = 4) -> DenseSample:
@@ -125,6 +127,57 @@ def test_values_that_touch_look_different() -> None:
                 if 59 not in (one, other):
                     apart = np.abs(np.subtract(colours[one], colours[other])).sum()
                     assert apart >= 40
+
+
+def test_two_neon_greens_do_not_touch() -> None:
+    assert _distance((0, 255, 0), (0, 255, 128)) < 0.1 < 0.5 < _distance((0, 0, 0), (0, 255, 0))
+    assert _distance((0, 0, 0), (255, 255, 255)) == pytest.approx(1.0, abs=1e-6)  # of Oklab's constants
+    blocks = np.arange(16).reshape(4, 4).repeat(5, axis=0).repeat(5, axis=1)
+    for pale, least in ((False, 0.15), (True, 0.12)):
+        colours = Colours.apart([blocks], without=-1, pale=pale)
+        for first, second in ((blocks[:, 5:], blocks[:, :-5]), (blocks[5:], blocks[:-5])):
+            for one, other in zip(first.ravel().tolist(), second.ravel().tolist(), strict=True):
+                assert _distance(colours[one], colours[other]) > least
+
+
+def test_tags_do_not_cover_each_other_and_what_is_unnamed_is_counted() -> None:
+    masks = torch.zeros((16, 90, 90), dtype=torch.bool)
+    for row in range(16):
+        masks[row, 20 + row // 4 : 80, 20 + row : 80] = True
+    sample = DenseSample.unchecked(
+        image=torch.zeros((3, 90, 90), dtype=torch.uint8),
+        boxes=torch.zeros((16, 4)),
+        labels=torch.arange(16),
+        instance_masks=masks,
+        instance_ids=torch.arange(16, dtype=torch.int32),
+    )
+    view = View.of((90, 90), 90)
+    taken: list[tuple[float, float, float, float]] = []
+    picture = Image.new("RGB", (110, 110))
+    pen = ImageDraw.Draw(picture)
+    for _ in range(9):
+        _free_tag(pen, (40.0, 40.0), "a long name", (255, 0, 0), picture.size, taken)
+    assert len(taken) == 6
+    for n, (x0, y0, x1, y1) in enumerate(taken):
+        assert 0 <= x0 < x1 <= 110
+        assert 0 <= y0 < y1 <= 110
+        assert all(y1 <= other[1] or other[3] <= y0 for other in taken[:n])
+    panel = outlined_panel(sample, view, dict.fromkeys(range(16), (255, 0, 0)), {0: "x" * 60}, most=20)
+    assert len(panel.legend) == 17
+    last = panel.legend[-1][1]
+    assert last.endswith(" of 16 not named in the picture")
+    assert 1 <= int(last.split()[0]) < 16
+
+
+def test_of_samples_without_masks_no_masks_are_shown() -> None:
+    sample = _sample(80)
+    values = sample.to_dict()
+    for name in ("instance_masks", "instance_ids", "boxes", "labels", "panoptic_map"):
+        values.pop(name, None)
+    bare = DenseSample.unchecked(**values)
+    less = draw_strip([Column("", bare)]).height
+    rows = draw_strip([Column("", sample)]).height
+    assert less < rows - 300
 
 
 def test_rows_are_outlined_and_named_in_their_colour() -> None:
