@@ -20,7 +20,7 @@ from segpaste.integrations.coco_entries import (
     category_of,
     check_agreement,
     content_of,
-    field_of,
+    file_name_of,
     found_ids,
     images_of,
     is_crowd,
@@ -108,7 +108,7 @@ def read_coco_panoptic(config: CocoPanopticSet, root: Path, *, skip_bad: bool) -
         if len(image.annotations) != 1:
             raise DataError(f"{where}: got {len(image.annotations)} annotations, expected one")
         annotation = image.annotations[0]
-        png = root / config.panoptic / field_of(annotation, "file_name", str, where)
+        png = root / config.panoptic / file_name_of(annotation, where)
         segments = segments_of(annotation, schema, where)
         pixels = pixels_of(root / config.images / image.file_name, image)
         found, index = found_ids(png, pixels, where)

@@ -24,7 +24,7 @@ from segpaste.integrations.coco_entries import (
     category_of,
     check_agreement,
     content_of,
-    field_of,
+    file_name_of,
     found_ids,
     images_of,
     is_crowd,
@@ -314,7 +314,7 @@ class CocoShard:
         if len(image.annotations) != 1:
             raise DataError(f"{where}: got {len(image.annotations)} annotations, expected one")
         (annotation,) = image.annotations
-        png = (work.panoptic or Path()) / field_of(annotation, "file_name", str, where)
+        png = (work.panoptic or Path()) / file_name_of(annotation, where)
         segments = segments_of(annotation, work.schema, where)
         found, index = found_ids(png, pixels(), where)
         check_agreement(set(segments), set(found.tolist()) - {0}, where, png)

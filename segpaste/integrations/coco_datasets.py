@@ -19,7 +19,7 @@ from segpaste.integrations.coco_entries import (
     category_of,
     check_agreement,
     content_of,
-    field_of,
+    file_name_of,
     images_of,
     is_crowd,
     pixels_of,
@@ -396,7 +396,7 @@ def _segments_of(image: CocoImage, schema: PanopticSchemaSpec, path: Path) -> _S
     if len(image.annotations) != 1:
         raise DataError(f"{where}: got {len(image.annotations)} annotations, expected one")
     (annotation,) = image.annotations
-    png = field_of(annotation, "file_name", str, where)
+    png = file_name_of(annotation, where)
     segments = segments_of(annotation, schema, where)
     ids = np.array([0, *sorted(segments)], np.int64)
     classes = np.full(len(ids), -1, np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -62,7 +62,7 @@ def images_of(
             skipped_ids.add(image_id)
             images[image_id] = CocoImage(
                 id=image_id,
-                file_name=_file_name(entry, where),
+                file_name=file_name_of(entry, where),
                 height=field_of(entry, "height", int, where),
                 width=field_of(entry, "width", int, where),
                 annotations=[],
@@ -182,8 +182,20 @@ def field_of(entry: Any, key: str, kind: type, where: str) -> Any:
     return value
 
 
-def _file_name(entry: Any, where: str) -> str:
-    """``file_name``, or the last part of ``coco_url``, which is all that LVIS gives."""
+def file_name_of(entry: Any, where: str) -> str:
+    """``file_name``, or the last part of ``coco_url``, which is all that LVIS gives.
+
+    Raises:
+        DataError: if there is none, or it leads out of the folder that it is to be in.
+    """
+    name = _name_in(entry, where)
+    path = PurePath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"{where}: got file_name {name!r:.80}, expected one within the folder")
+    return name
+
+
+def _name_in(entry: Any, where: str) -> str:
     if isinstance(entry, dict) and "file_name" not in entry and isinstance(entry.get("coco_url"), str):
         name = unquote(urlsplit(entry["coco_url"]).path).rpartition("/")[2]
         if name:

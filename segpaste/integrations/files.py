@@ -43,8 +43,9 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: if it is missing or no JSON.
     """
+    content = _read_bytes(path)
     try:
-        return json.loads(_read_bytes(path))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as JSON: {error}") from error
 
@@ -55,8 +56,9 @@ def read_yaml(path: Path) -> Any:
     Raises:
         DataError: if it is missing or no YAML.
     """
+    content = _read_bytes(path)
     try:
-        return yaml.safe_load(_read_bytes(path))
+        return yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as YAML: {error}") from error
 

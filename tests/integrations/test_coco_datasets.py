@@ -361,7 +361,27 @@ def test_a_missing_folder_is_refused_when_it_is_opened(coco: CocoFolder) -> None
     expect_refusal(lambda: CocoDetectionV2(root / "img", root / "instances.json"), "img: no such folder")
     folders = (root / "images", root / "panoptic.json", root / "pngs")
     expect_refusal(lambda: CocoPanopticV2(*folders), "pngs: no such folder")
-    expect_refusal(lambda: CocoDetectionV2(root / "images", root / "no.json"), "no.json: no such file")
+    with pytest.raises(DataError) as caught:
+        CocoDetectionV2(root / "images", root / "no.json")
+    assert str(caught.value) == f"{root / 'no.json'}: no such file"
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/secret.png", "b/../../secret.png"])
+def test_no_file_outside_of_the_folder_is_opened(name: str, coco: CocoFolder) -> None:
+    coco.panoptic["annotations"][1]["file_name"] = name
+    expect_refusal(
+        lambda: panoptic(coco), f"image 20: got file_name {name!r}, expected one within the folder"
+    )
+    coco.panoptic["annotations"][1]["file_name"] = "b.png"
+    root = coco.write()
+    for entries in (coco.instances, coco.panoptic):
+        entries["images"] = [{**coco.images[0], "file_name": name}, *coco.images[1:]]
+    for kind in ("instances", "panoptic"):
+        (root / f"{kind}.json").write_text(json.dumps(getattr(coco, kind)))
+    said = f"images[0]: got file_name {name!r}, expected one within the folder"
+    files = root / "images", root / "instances.json"
+    expect_refusal(lambda: CocoDetectionV2(*files), said)
+    expect_refusal(lambda: CocoPanopticV2(files[0], root / "panoptic.json", root / "png"), said)
 
 
 def _segments(coco: CocoFolder) -> list[dict[str, Any]]:
