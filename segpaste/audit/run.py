@@ -97,7 +97,8 @@ class SetResult:
         canvas: ``(height, width)`` after jittering.
         sha256: of the images and labels as they were read.
         bank: version of the bank, if donors came from one.
-        notes: what the reader decided.
+        notes: what the reader decided, and what it left out.
+        skipped: how many records could not be read.
         verdicts, statistics: see there.
         gallery: one picture per sample shown.
         violations: the violations that are shown, with their pictures; ``verdicts.first`` has all.
@@ -111,6 +112,7 @@ class SetResult:
     sha256: str
     bank: str | None
     notes: tuple[str, ...]
+    skipped: int
     verdicts: Verdicts
     statistics: Statistics
     gallery: tuple[Drawn, ...]
@@ -238,6 +240,7 @@ def _audit_set(
         sha256=content_sha256(data.samples),
         bank=version,
         notes=(*data.notes, *(f"skipped: {line}" for line in data.skipped)),
+        skipped=len(data.skipped),
         verdicts=verdicts,
         statistics=statistics,
         gallery=tuple(gallery),

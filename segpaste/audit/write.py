@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from segpaste.version import VERSION
 
 MANIFEST = "manifest.json"
 FORMAT = "segpaste-audit/1"
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def check_place(out: Path) -> None:
@@ -81,12 +83,12 @@ def write_audit(result: AuditResult, out: Path) -> dict[str, Any]:
 
 def _put(folder: Path, out: Path) -> None:
     """Rename the folder into its place; what is there, an earlier audit, goes."""
-    if not out.exists():
-        os.rename(folder, out)
+    if not out.exists() or not any(out.iterdir()):
+        os.rename(folder, out)  # an empty folder may be there
         return
-    if not any(out.iterdir()):
-        os.rename(folder, out)  # over an empty folder
-        return
+    if _exchanged(folder, out):
+        return  # the earlier audit has the new one's former name, under which it is removed
+    # Whoever is killed between these two renames finds the earlier audit in a hidden folder.
     with folder_beside(out.with_name(f"{out.name}.replaced")) as beside:
         os.rename(out, beside / "audit")
         try:
@@ -94,6 +96,15 @@ def _put(folder: Path, out: Path) -> None:
         except BaseException:
             os.rename(beside / "audit", out)
             raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Have two folders change names at once, where the system can: Linux, on most file systems."""
+    try:
+        exchange = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError):
+        return False
+    return exchange(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
 def _files(result: AuditResult) -> dict[str, bytes]:
@@ -106,6 +117,7 @@ def _files(result: AuditResult) -> dict[str, bytes]:
                 {
                     "name": each.name,
                     "laws": each.verdicts.counts,
+                    "first_violations": each.verdicts.first,
                     "laws_the_data_break": each.verdicts.data_faults,
                     **each.statistics.to_json(names),
                 }
@@ -145,6 +157,9 @@ def _manifest(result: AuditResult, files: dict[str, bytes]) -> dict[str, Any]:
                 "laws_held": len(each.verdicts.named("held")),
                 "laws_violated": each.verdicts.named("violated"),
                 "laws_not_exercised": each.verdicts.named("not_exercised"),
+                "laws_not_decidable": each.verdicts.named("not_decidable"),
+                "laws_not_asked": each.verdicts.named("not_asked"),
+                "records_skipped": each.skipped,
             }
             for each in result.sets
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,8 +105,24 @@ def _data(
             sets = load_data(folder, skip_bad=request.skip_bad)
         except DataError as error:
             raise UsageError(f"--data: {error}") from None
-        found += [replace(each, name=f"{folder.resolve().name}/{each.name}") for each in sets]
+        found += [
+            replace(
+                each,
+                name=f"{folder.resolve().name}/{each.name}",
+                skipped=tuple(_within(folder, line) for line in each.skipped),
+                notes=tuple(_within(folder, line) for line in each.notes),
+            )
+            for each in sets
+        ]
     return fitted(preset, found, relabel=request.relabel)
+
+
+def _within(folder: Path, line: str) -> str:
+    """A line that names files by their place in the folder: where that lies is no part of an audit."""
+    for base in (str(folder.resolve()), str(folder.absolute()), str(folder)):
+        start = re.escape(f"{base.rstrip(os.sep)}{os.sep}")
+        line = re.sub(rf"(?<![\w./-]){start}", "", line)
+    return line
 
 
 def _print(result: AuditResult, out: Path) -> None:
@@ -132,6 +150,11 @@ def _print(result: AuditResult, out: Path) -> None:
             print(f"  {per_image:.2f} objects pasted per image, {share:.1%} of an image shows a donor")
         for name in violated:
             print(f"  violated {name}: {verdicts.first[name]}")
+        if each.skipped:
+            records = "record" if each.skipped == 1 else "records"
+            print(f"  {each.skipped} {records} left out that could not be read; the page names them")
+        for note in each.notes[: len(each.notes) - each.skipped]:
+            print(f"  note: {note}")
         for name, count in sorted(verdicts.data_faults.items()):
             print(f"  the data break {name} themselves in {count} of {each.samples} samples")
     for note in result.notes:

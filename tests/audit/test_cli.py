@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,29 @@ def test_an_audit_of_a_folder(flowers: Path, tmp_path: Path, capsys: pytest.Capt
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
     assert json.loads(first["manifest.json"])["data"][0]["images"] == 2
     assert str(tmp_path) not in first["index.html"].decode()
+
+
+def test_records_left_out_are_counted_and_named_within_the_folder(
+    flowers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((flowers / "labels.json").read_text())
+    content["images"].append({"id": 3, "file_name": "3.jpg", "height": 40, "width": 60})
+    segments = [{"id": 2, "category_id": 92, "iscrowd": 0}]
+    content["annotations"].append({"image_id": 3, "file_name": "3.png", "segments_info": segments})
+    (flowers / "labels.json").write_text(json.dumps(content))
+    elsewhere = tmp_path / "elsewhere" / "flowers"
+    shutil.copytree(flowers, elsewhere)
+    outs: list[dict[str, bytes]] = []
+    for folder in (flowers, elsewhere):
+        out = tmp_path / f"out{len(outs)}"
+        command = ["audit", "--preset", "coco-panoptic", "--data", str(folder), "--skip-bad", *QUICK]
+        assert main([*command, "--out", str(out)]) == 0
+        assert "  1 record left out that could not be read" in capsys.readouterr().out
+        outs.append({path.name: path.read_bytes() for path in out.iterdir()})
+    page = outs[0]["index.html"].decode()
+    assert "skipped: " in page
+    assert str(tmp_path) not in page
+    assert outs[0] == outs[1]
 
 
 def test_a_preset_from_a_file_and_a_violation(
