@@ -131,10 +131,12 @@ def _unasked(found: SetResult) -> list[dict[str, object]]:
 def _summary(found: SetResult) -> list[str]:
     statistics = found.statistics
     number = max(1, statistics.samples)
-    lines = [
-        f"{sum(statistics.pastes) / number:.2f} objects pasted per image; "
-        f"{sum(n == 0 for n in statistics.pastes)} of {statistics.samples} images without any"
-    ]
+    lines: list[str] = []
+    if statistics.objects:
+        lines.append(
+            f"{sum(statistics.pastes) / number:.2f} objects pasted per image; "
+            f"{sum(n == 0 for n in statistics.pastes)} of {statistics.samples} images without any"
+        )
     if statistics.areas:
         ranked = sorted(statistics.areas)
         lines.append(

@@ -34,8 +34,9 @@ class Plot:
 
 def plots(statistics: Statistics, names: Mapping[int, str]) -> list[Plot]:
     """The charts of a set's numbers."""
+    pastes = statistics.pastes if statistics.objects else []
     found = [
-        Plot("pasted objects per image", _columns(*_per_image(statistics.pastes), "images")),
+        Plot("pasted objects per image", _columns(*_per_image(pastes), "images")),
         Plot(
             "size of pasted objects: side of a square of their area",
             _columns(*_sizes(statistics.areas), "objects"),

@@ -48,6 +48,7 @@ class Statistics:
 
     Attributes:
         samples: how many went through.
+        objects: whether they have instances; without any a paste is of pixels alone.
         pastes: pasted rows of every sample.
         areas: visible pixels of every pasted row.
         shares: of every sample, the part of its valid canvas that shows a donor.
@@ -62,6 +63,7 @@ class Statistics:
     """
 
     samples: int = 0
+    objects: bool = False
     pastes: list[int] = field(default_factory=list)
     areas: list[int] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Statistics:
         padding = step.before.padding_mask
         valid = union.numel() if padding is None else int((~padding.as_subclass(torch.Tensor)).sum())
         self.samples += 1
+        self.objects = self.objects or step.before.instance_masks is not None
         self.shares.append(round(int(union.sum()) / max(1, valid), 6))
         before = ragged(step.before)
         self.empty += len(step.raw) - len(before)
@@ -157,6 +160,7 @@ class Statistics:
         """The numbers, classes by id with their names."""
         return {
             "samples": self.samples,
+            "objects": self.objects,
             "pastes_per_sample": self.pastes,
             "pasted_areas": self.areas,
             "shares_that_show_a_donor": self.shares,

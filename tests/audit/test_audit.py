@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,12 @@ from segpaste.audit import (
     fitted,
     made_sets,
     run_audit,
+    write,
     write_audit,
 )
 from segpaste.audit.data import content_sha256, relabelled, unpadded
 from segpaste.audit.judging import KINDS
+from segpaste.audit.page import html_page
 from segpaste.augmentation import BatchCopyPaste, SanitizeInstances
 from segpaste.integrations import DataSet
 from segpaste.invariants import laws
@@ -200,6 +203,35 @@ def test_sets_of_one_name_are_both_in_the_statistics(coco: AuditResult, tmp_path
     assert [each["samples"] for each in found] == [5, 5]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems rename twice")
+def test_an_earlier_audit_is_replaced_at_once(
+    coco: AuditResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "audit"
+    write_audit(coco, out)
+    before = _contents(out)
+
+    def killed(source: Any, target: Any) -> None:
+        raise AssertionError("between two renames there would be no audit")
+
+    monkeypatch.setattr(os, "rename", killed)
+    write_audit(replace(coco, notes=("said twice",)), out)
+    assert _contents(out)["index.html"] != before["index.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["audit"]
+
+
+def test_of_pixels_alone_no_objects_are_counted() -> None:
+    preset = PresetConfig(
+        name="semantic", description="d", target_modalities=frozenset({Modality.IMAGE, Modality.SEMANTIC})
+    )
+    result = run_audit(preset, [drawn_set(preset, 4, 0)], AuditOptions(samples=4, gallery=0))
+    page = html_page(result)
+    assert max(result.sets[0].statistics.shares) > 0
+    assert "of an image shows a donor" in page
+    assert "objects pasted per image" not in page
+    assert "pasted objects per image" not in page
+
+
 def test_an_earlier_audit_stays_where_the_new_one_cannot_be_written(
     coco: AuditResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +246,7 @@ def test_an_earlier_audit_stays_where_the_new_one_cannot_be_written(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", full)
+    monkeypatch.setattr(write, "_exchanged", lambda one, other: False)  # as where the system cannot
     with pytest.raises(KeyboardInterrupt):
         write_audit(coco, out)
     assert _contents(out) == before
