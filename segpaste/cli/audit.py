@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from segpaste.cli.app import PASSED, VIOLATED, UsageError
 from segpaste.cli.bank_build import parsed_size
 from segpaste.cli.bank_classes import opened
-from segpaste.cli.checks import at_least_one, whole_seed
+from segpaste.cli.checks import whole_seed
 from segpaste.cli.presets import preset_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ def run_command(request: AuditRequest) -> int:
     Raises:
         UsageError: in one line, before anything was run.
     """
-    at_least_one("--gallery", request.gallery or 1)
     whole_seed("--seed", request.seed)
     preset = preset_of("--preset", request.preset)
     if request.bank is not None and preset.bank is None:
@@ -147,7 +146,8 @@ def _print(result: AuditResult, out: Path) -> None:
         if each.nothing_pasted:
             print("  nothing was pasted: no law was shown to hold of a paste")
         else:
-            print(f"  {per_image:.2f} objects pasted per image, {share:.1%} of an image shows a donor")
+            objects = f"{per_image:.2f} objects pasted per image, " if statistics.objects else ""
+            print(f"  {objects}{share:.1%} of an image shows a donor")
         for name in violated:
             print(f"  violated {name}: {verdicts.first[name]}")
         if each.skipped:

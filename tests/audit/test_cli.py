@@ -107,7 +107,7 @@ def test_a_preset_from_a_file_and_a_violation(
         (["--preset", "nowhere.yaml"], "--preset: cannot read nowhere.yaml: No such file"),
         (["--preset", "coco-panoptic", "--samples", "1"], "--samples: got 1, expected 2 or more"),
         (["--preset", "coco-panoptic", "--seed", "-1"], "--seed: got -1"),
-        (["--preset", "coco-panoptic", "--gallery", "-1"], "--gallery: got -1"),
+        (["--preset", "coco-panoptic", "--gallery", "-1"], "--gallery: got -1, expected 0 or more"),
         (["--preset", "coco-panoptic", "--size", "big"], "--size: got 'big', expected a number"),
         (["--preset", "coco-panoptic", "--size", "9", "--no-jitter"], "--size: got a canvas without"),
         (["--preset", "coco-panoptic", "--bank", "b"], "--bank: got one for 'coco-panoptic'"),
