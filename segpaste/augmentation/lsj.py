@@ -7,8 +7,9 @@ tuple of tv_tensors. They draw from torch's global generator, as all transforms 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -84,12 +85,14 @@ class FixedSizeCrop(v2.Transform):
         img_pad_value: what is written into the image, in the units of its dtype; a number, or one
             per channel.
         seg_pad_value: what is written into a ``SemanticMap``, and in a dict or tuple into a
-            plain ``Mask`` ``[H, W]``, too; one of more dimensions is taken for masks, which get 0.
+            plain ``Mask`` ``[H, W]``, too. One of bool, or of more dimensions, is taken for masks,
+            which get 0.
 
     Raises:
         TypeError: if one of them is no number.
-        ValueError: if it is out of its range; when called, if the sample has a padding mask with
-            padding that would not stay at the right and at the bottom.
+        ValueError: if it is out of its range; when called, if it is out of the range of what is
+            padded, or if the sample has a padding mask with padding that would not stay at the right
+            and at the bottom.
     """
 
     def __init__(
@@ -133,12 +136,25 @@ class FixedSizeCrop(v2.Transform):
         if isinstance(cropped, SemanticMap) or (type(cropped) is tv_tensors.Mask and cropped.ndim == 2):
             _, _, right, bottom = padding
             plain = cropped.as_subclass(torch.Tensor)
-            padded = torch.nn.functional.pad(plain, [0, right, 0, bottom], value=self.seg_pad_value)
+            padded = torch.nn.functional.pad(plain, [0, right, 0, bottom], value=self._seg_pad_value(plain))
             return padded.as_subclass(type(cropped))
         fill: Any = 0 if isinstance(cropped, tv_tensors.Mask) else self.img_pad_value
         if isinstance(cropped, torch.Tensor) and type(cropped) in (torch.Tensor, tv_tensors.Image):
             self._check_pad_value(cropped)
         return self._call_kernel(F.pad, cropped, padding=padding, fill=fill)
+
+    def _seg_pad_value(self, plain: torch.Tensor) -> int:
+        """What a map ``[H, W]`` of some dtype gets; one of bool is no map of classes, but a mask."""
+        if plain.dtype == torch.bool:
+            return 0
+        if not plain.is_floating_point():
+            dtype = torch.iinfo(plain.dtype)
+            if self.seg_pad_value > dtype.max:
+                raise ValueError(
+                    f"seg_pad_value: got {self.seg_pad_value} for a mask of {dtype.dtype}, "
+                    f"expected 0 to {dtype.max}"
+                )
+        return self.seg_pad_value
 
     def _check_pad_value(self, image: torch.Tensor) -> None:
         value = self.img_pad_value
@@ -235,4 +251,4 @@ def _finite(value: Any) -> float:
         raise TypeError(f"img_pad_value: got {value!r}, expected a number, or one per channel")
     if not math.isfinite(value):
         raise ValueError(f"img_pad_value: got {value}, expected a finite number")
-    return value  # pyright: ignore[reportReturnType]
+    return operator.index(value) if isinstance(value, Integral) else float(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -36,7 +38,19 @@ class _OfSamples(v2.SanitizeBoundingBoxes):
             return keep_rows(value, self.kept_rows(value), self.ignore_index)
 
         result = pytree.tree_map(of_one, given, is_leaf=lambda value: isinstance(value, DenseSample))
-        return result if found else self.without_sample(given)
+        if not found:
+            return self.without_sample(given)
+        self._refuse_rows_beside_a_sample(given)
+        return result
+
+    def _refuse_rows_beside_a_sample(self, given: Any) -> None:
+        """Their verdicts would be others than the sample's: which rows go, nobody can say."""
+        for leaf in pytree.tree_leaves(given, is_leaf=lambda value: isinstance(value, DenseSample)):
+            if isinstance(leaf, (tv_tensors.BoundingBoxes, InstanceMask)):
+                raise ValueError(
+                    f"{type(self).__name__}: got {type(leaf).__name__} beside a DenseSample, expected a "
+                    "sample or a dict of tensors with rows, not both: clean each in a call of its own"
+                )
 
     def kept_rows(self, sample: DenseSample) -> torch.Tensor:
         """``[N]`` bool."""
@@ -71,8 +85,9 @@ class SanitizeBoundingBoxes(_OfSamples):
         ignore_index: what the semantic map gets in void.
 
     Raises:
-        TypeError: if ``ignore_index`` is no integer.
-        ValueError: as torchvision's, and on a negative ``ignore_index``.
+        TypeError: if ``ignore_index`` is no integer, or another no number.
+        ValueError: if one is out of its range, or not finite; when called, as torchvision's, and
+            on boxes or an ``InstanceMask`` beside a sample.
     """
 
     def __init__(
@@ -83,7 +98,11 @@ class SanitizeBoundingBoxes(_OfSamples):
         *,
         ignore_index: int = IGNORE,
     ) -> None:
-        super().__init__(min_size=min_size, min_area=min_area, labels_getter=labels_getter)
+        super().__init__(
+            min_size=_least("min_size", min_size),
+            min_area=_least("min_area", min_area),
+            labels_getter=labels_getter,
+        )
         self.ignore_index = whole_number("ignore_index", ignore_index, at_least=0)
 
     def kept_rows(self, sample: DenseSample) -> torch.Tensor:
@@ -109,7 +128,8 @@ class SanitizeInstances(_OfSamples):
 
     Raises:
         TypeError: if a number is no integer.
-        ValueError: if one is negative; when called, if there are rows without masks.
+        ValueError: if one is negative; when called, if there are rows without masks, or boxes or
+            an ``InstanceMask`` beside a sample.
     """
 
     def __init__(
@@ -153,6 +173,14 @@ class SanitizeInstances(_OfSamples):
     def _large(self, masks: torch.Tensor) -> torch.Tensor:
         plain = masks.as_subclass(torch.Tensor)
         return (plain != 0).flatten(1).sum(dim=1) >= self.min_mask_area
+
+
+def _least(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: got {value!r}, expected a number")
+    if not 1 <= value < math.inf:
+        raise ValueError(f"{name}: got {value}, expected a finite number of 1 or more")
+    return float(value)
 
 
 def keep_rows(sample: DenseSample, keep: torch.Tensor, ignore_index: int = IGNORE) -> DenseSample:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision import tv_tensors
@@ -214,6 +215,29 @@ def test_a_pad_value_that_the_image_cannot_hold_is_refused(value: Any) -> None:
         FixedSizeCrop(8, 8, img_pad_value=value)(_image(4, 4))
     if not isinstance(value, list):
         assert FixedSizeCrop(8, 8, img_pad_value=value)(_image(4, 4, torch.float32)).image[0, 7, 7] == value
+
+
+def test_a_plain_mask_gets_what_its_dtype_can_say() -> None:
+    inside = torch.ones((4, 5), dtype=torch.bool)
+    image = torch.zeros((3, 4, 5), dtype=torch.uint8)
+    for dtype, expected in ((torch.bool, 0), (torch.uint8, 255), (torch.int64, 255), (torch.float32, 255)):
+        given = {"image": tv_tensors.Image(image), "mask": tv_tensors.Mask(inside.to(dtype))}
+        after = FixedSizeCrop(6, 6)(given)["mask"]
+        assert after.dtype == dtype
+        assert (after[:4, :5] == 1).all()
+        assert (after[4:] == expected).all()
+        assert (after[:, 5] == expected).all()
+    for kind in (tv_tensors.Mask, SemanticMap):
+        given = {"image": tv_tensors.Image(image), "mask": kind(inside.to(torch.uint8))}
+        with pytest.raises(ValueError, match="seg_pad_value: got 300 for a mask of uint8, expected 0 to 255"):
+            FixedSizeCrop(6, 6, seg_pad_value=300)(given)
+
+
+@pytest.mark.parametrize("value", [np.float32(3), np.int64(3), [np.float64(3), 3, np.uint8(3)]])
+def test_a_pad_value_of_numpy_is_a_number(value: Any) -> None:
+    for dtype in (torch.uint8, torch.float32):
+        after = FixedSizeCrop(8, 8, img_pad_value=value)(_image(4, 4, dtype))
+        assert (after.image[:, 4:] == 3).all()
 
 
 def test_it_prints_what_it_was_made_of() -> None:

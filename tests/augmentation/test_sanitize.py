@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision import tv_tensors
@@ -129,6 +130,22 @@ def test_a_list_of_samples_is_cleaned_one_by_one() -> None:
     assert len(first) == len(second) == 1
 
 
+@pytest.mark.parametrize("clean", [SanitizeInstances(400), SanitizeBoundingBoxes(min_area=400)])
+@pytest.mark.parametrize("name", ["boxes", "masks"])
+def test_rows_beside_a_sample_are_not_left_as_they_are(clean: Any, name: str) -> None:
+    kind = type(_dict()[name]).__name__
+    with pytest.raises(ValueError, match=f"{type(clean).__name__}: got {kind} beside a DenseSample"):
+        clean((full_sample(), {name: _dict()[name], "labels": torch.tensor([5, 5])}))
+    after, beside = clean((full_sample(), {"image": _dict()["image"], "name": "a"}))
+    assert len(after) == 1
+    assert beside["name"] == "a"
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    assert len(SanitizeBoundingBoxes(np.float32(20.0))(full_sample())) == 0
+    assert len(SanitizeBoundingBoxes(np.int64(15), np.float64(376))(full_sample())) == 1
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -136,7 +153,11 @@ def test_a_list_of_samples_is_cleaned_one_by_one() -> None:
         (lambda: INSTANCES(2.5), TypeError, "min_mask_area: got float, expected an int"),
         (lambda: INSTANCES(1, ignore_index=-1), ValueError, "ignore_index: got -1"),
         (lambda: BOXES(ignore_index="x"), TypeError, "ignore_index: got str"),
-        (lambda: BOXES(min_size=0), ValueError, "min_size must be >= 1"),
+        (lambda: BOXES(min_size=0), ValueError, "min_size: got 0, expected a finite number of 1 or more"),
+        (lambda: BOXES(float("nan")), ValueError, "min_size: got nan, expected a finite"),
+        (lambda: BOXES(min_area=float("inf")), ValueError, "min_area: got inf, expected a finite"),
+        (lambda: BOXES("a"), TypeError, "min_size: got 'a', expected a number"),
+        (lambda: BOXES(min_area=None), TypeError, "min_area: got None, expected a number"),
         (
             lambda: INSTANCES(1)({"labels": torch.zeros(2)}),
             ValueError,
