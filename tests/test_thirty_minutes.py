@@ -58,7 +58,9 @@ def test_the_same_with_real_images(data_root: Path) -> None:
     panoptic = next(d for d in load_data(data_root / "coco128_multi", mapping=maps) if d.name == "panoptic")
     jitter = make_large_scale_jittering((96, 96), min_scale=0.5, max_scale=1.5)
     torch.manual_seed(0)
-    jittered = [jitter(sample) for sample in panoptic.samples[:4]]
+    sanitize = preset.sanitize()
+    assert sanitize is not None
+    jittered = [sanitize(jitter(sample)) for sample in panoptic.samples[:4]]
     batch = make_segpaste_collate_fn(preset.max_instances)(jittered)
     pasted = BatchCopyPaste(preset.batch_copy_paste, seed=0)(batch, validate=True)
     for sample in BatchedDenseSample.from_padded(pasted).to_samples():

@@ -177,9 +177,8 @@ def test_what_a_data_module_decides_itself_is_refused(option: dict[str, Any], me
 
     with pytest.raises(ValueError, match=message):
         make_segpaste_datamodule(Own([]), max_instances=9, **option)
-    assert (
-        make_segpaste_datamodule(Own([]), max_instances=9, batch_size=1, loader_options={}).inner is not None
-    )
+    defaults = make_segpaste_datamodule(Own([]), max_instances=9, batch_size=1, loader_options={})
+    assert defaults.max_instances == 9
 
 
 def test_an_import_that_fails_inside_of_the_package_is_not_called_its_lack(
