@@ -117,7 +117,8 @@ class Judgement:
         after: what the target made of each sample judged; index as in ``reports``.
         slots: the slot of every row of each sample in ``after``.
         unions: ``[H, W]`` bool, the pixels of each sample judged that show a donor, as
-            the audit says; without one, the pixels whose image changed.
+            the audit says; without one, the pixels whose image changed, all of them where a
+            transform returned another size, number of channels or dtype.
         seconds: time spent per kind of law, the target's own under ``"target"``.
         culprit: the input on which the target failed, where a law's variation of the
             example was that input.
@@ -298,7 +299,7 @@ def _judge_augmentation(
     judgement.after.append(after)
     pastes = target.kind == "paste"
     judgement.slots.append(_slots(before, after) if pastes else list(range(len(after))))
-    judgement.unions.append(_union(before, after, returned.audit))
+    judgement.unions.append(_union(before, after, returned.audit, pastes))
     judgement.add(_of_result(only, before, returned))
     others = donor if target.mixes else None
     if pastes and _any("paste", only):
@@ -477,9 +478,11 @@ def _slots(before: DenseSample, after: DenseSample) -> list[int]:
     return [known[i] if i in known else next(fresh) for i in after.instance_ids.tolist()]
 
 
-def _union(before: DenseSample, after: DenseSample, audit: BatchAuditPacket | None) -> torch.Tensor | None:
+def _union(
+    before: DenseSample, after: DenseSample, audit: BatchAuditPacket | None, pastes: bool
+) -> torch.Tensor | None:
     if audit is not None:
         return audit.paste_union[0].cpu()
     if before.image.shape != after.image.shape or before.image.dtype != after.image.dtype:
-        return None
+        return None if pastes else torch.ones(after.canvas_size, dtype=torch.bool, device="cpu")
     return (before.image != after.image).as_subclass(torch.Tensor).any(dim=0).cpu()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from segpaste.augmentation import BatchCopyPaste, SanitizeInstances, make_large_scale_jittering
 from segpaste.integrations import demo_photographs, load_data
@@ -28,6 +29,8 @@ from segpaste.types import (
 MAPS = Path(__file__).parents[1] / "data_maps"
 FOLDERS = ("coco128_multi", "coco_panoptic_sample", "rgbd_kinect", "tartanair_dsine")
 LEAST_AREA = 4
+CANVASES = (((17, 23), torch.uint8, 24), ((30, 9), torch.float32, 21), ((8, 26), torch.float32, (13, 30)))
+"""The size of the drawn scenes, the dtype of their images, and the size they are brought to."""
 PLACEMENT = BatchedPlacementConfig(scale_range=(0.6, 1.6))
 
 
@@ -39,15 +42,23 @@ def _config(schema: PanopticSchemaSpec | None, sample: DenseSample) -> BatchCopy
 
 
 def _through(
-    samples: Sequence[DenseSample], schema: PanopticSchemaSpec | None, size: int, seed: int
+    samples: Sequence[DenseSample],
+    schema: PanopticSchemaSpec | None,
+    size: int | tuple[int, int],
+    seed: int,
 ) -> tuple[list[InvariantReport], int]:
     """What every law says of the pipeline's work, and how many samples something was pasted into.
 
     Faults that the samples had before are their own.
     """
     torch.manual_seed(seed)
-    jitter, clean = make_large_scale_jittering(size, 0.5, 2.0), SanitizeInstances(LEAST_AREA)
-    moved = [jitter(sample) for sample in samples]
+    flip, jitter = v2.RandomHorizontalFlip(), make_large_scale_jittering(size)
+    clean = SanitizeInstances(LEAST_AREA)
+    # A flip would move padding to the left, and is refused.
+    padded_already = [
+        sample.padding_mask is not None and bool(sample.padding_mask.any()) for sample in samples
+    ]
+    moved = [jitter(s if was else flip(s)) for s, was in zip(samples, padded_already, strict=True)]
     for sample in moved:
         sample.validate()
     reports = [
@@ -84,11 +95,11 @@ def _violated(reports: Sequence[InvariantReport]) -> list[str]:
 @pytest.mark.parametrize("modalities", LEGAL_MODALITY_SETS, ids=modality_set_name)
 def test_no_law_is_violated_on_drawn_scenes(modalities: frozenset[Modality]) -> None:
     pasted, verdicts = 0, Counter()
-    for seed in range(3):
+    for seed, (canvas, dtype, size) in enumerate(CANVASES):
         scenes = scenes_from_seed(
-            seed, 3, modalities=modalities, min_instances=1, canvas=(17, 23), image_dtypes=(torch.uint8,)
+            seed, 3, modalities=modalities, min_instances=1, canvas=canvas, image_dtypes=(dtype,)
         )
-        reports, count = _through([scene.sample() for scene in scenes], DEFAULT_SCHEMA, 24, seed)
+        reports, count = _through([scene.sample() for scene in scenes], DEFAULT_SCHEMA, size, seed)
         assert _violated(reports) == []
         pasted += count
         verdicts.update(report.name for report in reports if report.status == "held")

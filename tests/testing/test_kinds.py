@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from segpaste.augmentation import make_large_scale_jittering
 from segpaste.cli import main
 from segpaste.strategies.scenes import DEFAULT_SCHEMA
 from segpaste.testing import (
@@ -51,6 +52,15 @@ def test_a_correct_flip_breaks_nothing_in_any_modality() -> None:
         DTYPE_KEPT,
     ):
         assert results[law].status == "passed", (law, results[law].reason)
+
+
+def test_an_image_of_another_size_is_a_changed_one() -> None:
+    targets = [resolve_target(make_large_scale_jittering(8, 2.0)), resolve_target(v2.Identity())]
+    options = RunOptions(modalities=(frozenset({Modality.INSTANCE}),), examples=20)
+    jittered, still = (report.groups[0] for report in run(targets, options).targets)
+    assert jittered.examples == still.examples == 20
+    assert jittered.pasted >= 15  # the others were empty, or of 8 x 8 pixels of one colour
+    assert still.pasted == 0
 
 
 def test_masks_that_stay_behind_are_found_with_a_small_example_and_code() -> None:
