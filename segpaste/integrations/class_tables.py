@@ -34,7 +34,7 @@ def class_names(root: Path, classes: dict[int, ThingOrStuff] | Path) -> dict[int
     return names_from_categories(content.get("categories") if isinstance(content, dict) else content)
 
 
-def names_from_categories(categories: list[Any]) -> dict[int, str]:
+def names_from_categories(categories: Any) -> dict[int, str]:
     """Id -> name of the categories that have one."""
     return {
         category["id"]: category["name"] for category in categories if isinstance(category.get("name"), str)
