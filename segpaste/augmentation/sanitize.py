@@ -178,9 +178,10 @@ class SanitizeInstances(_OfSamples):
 def _least(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: got {value!r}, expected a number")
-    if not 1 <= value < math.inf:
+    number = float(value)
+    if not 1 <= number < math.inf:
         raise ValueError(f"{name}: got {value}, expected a finite number of 1 or more")
-    return float(value)
+    return number
 
 
 def keep_rows(sample: DenseSample, keep: torch.Tensor, ignore_index: int = IGNORE) -> DenseSample:

@@ -142,8 +142,8 @@ def test_rows_beside_a_sample_are_not_left_as_they_are(clean: Any, name: str) ->
 
 
 def test_a_number_of_numpy_is_a_number() -> None:
-    assert len(SanitizeBoundingBoxes(np.float32(20.0))(full_sample())) == 0
-    assert len(SanitizeBoundingBoxes(np.int64(15), np.float64(376))(full_sample())) == 1
+    assert len(BOXES(np.float32(20.0))(full_sample())) == 0
+    assert len(BOXES(np.int64(15), np.float64(376))(full_sample())) == 1
 
 
 @pytest.mark.parametrize(
