@@ -37,7 +37,7 @@ verify: $(READY) ## Check every law over drawn scenes and real photographs; writ
 	@$(BIN)/segpaste verify --html $(REPORT) --json $(REPORT)/report.json $(VERIFY_ARGS)
 
 test: $(ADAPTERS_READY) ## Run the tests (100 examples per property, the same ones every time).
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(LINT_READY) ## Style, types, import arrows, spelling.
 	$(BIN)/ruff check .

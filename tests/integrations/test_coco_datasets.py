@@ -493,25 +493,24 @@ class TestLoader:
             create_coco_dataloader(*files, categories=root / "panoptic.json")
 
 
-@pytest.mark.parametrize("name", ["panoptic", "instances"])
-def test_real_data_is_read_as_load_data_reads_it(name: str, data_root: Path) -> None:
+def test_real_data_is_read_as_load_data_reads_it(data_root: Path) -> None:
     root = data_root / "coco128_multi"
     mapping = Path(__file__).parents[1] / "data_maps" / "coco128_multi.yaml"
-    (read,) = [data for data in load_data(root, mapping=mapping) if data.name == name]
-    data: CocoDetectionV2 | CocoPanopticV2
-    if name == "panoptic":
-        data = CocoPanopticV2(root / "images", root / "panoptic.json", root / "panoptic")
-    else:
-        data = CocoDetectionV2(root / "images", root / "instances_rle.json")
-    assert data.left_out() == {"crowd regions": 4}
-    assert data.schema == read.schema
-    for index, sample in enumerate(data):
-        sample.validate()
-        expected = read.samples[index].to_dict()
-        height, width = sample.canvas_size
-        for field, value in sample.to_dict().items():
-            if isinstance(value, torch.Tensor):
-                there = expected[field].as_subclass(torch.Tensor)
-                if field not in ("boxes", "labels", "instance_ids"):
-                    there = there[..., :height, :width]
-                assert torch.equal(value.as_subclass(torch.Tensor), there), (index, field)
+    sets: dict[str, CocoDetectionV2 | CocoPanopticV2] = {
+        "panoptic": CocoPanopticV2(root / "images", root / "panoptic.json", root / "panoptic"),
+        "instances": CocoDetectionV2(root / "images", root / "instances_rle.json"),
+    }
+    read = {data.name: data for data in load_data(root, mapping=mapping)}
+    for name, data in sets.items():
+        assert data.left_out() == {"crowd regions": 4}
+        assert data.schema == read[name].schema
+        for index, sample in enumerate(data):
+            sample.validate()
+            expected = read[name].samples[index].to_dict()
+            height, width = sample.canvas_size
+            for field, value in sample.to_dict().items():
+                if isinstance(value, torch.Tensor):
+                    there = expected[field].as_subclass(torch.Tensor)
+                    if field not in ("boxes", "labels", "instance_ids"):
+                        there = there[..., :height, :width]
+                    assert torch.equal(value.as_subclass(torch.Tensor), there), (name, index, field)

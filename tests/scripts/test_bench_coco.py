@@ -44,6 +44,7 @@ def test_the_committed_table_is_what_the_committed_results_say(tmp_path: Path) -
     assert run.stdout.strip() in published
 
 
+@pytest.mark.nightly
 def test_a_part_is_never_published() -> None:
     run = _bench("--publish", "--rounds", "1")
     assert run.returncode == 2
