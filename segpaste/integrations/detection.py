@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torchvision.ops import masks_to_boxes
 
 from segpaste.integrations.class_indices import checked_indices, to_classes, to_indices
 from segpaste.types import BatchedDenseSample, DenseSample, PaddedBatchedDenseSample
+from segpaste.types.leaves import tight_boxes
 from segpaste.types.tensors import plain
 from segpaste.types.validation import IMAGE_DTYPES, check_field, valid_rectangle
 
@@ -176,9 +176,7 @@ def _sample(
         masks = masks[kept]
         values["instance_masks"] = masks
         values["instance_ids"] = torch.arange(1, len(masks) + 1, dtype=torch.int32, device=image.device)
-        boxes = masks_to_boxes(masks) if len(masks) else torch.zeros((0, 4), device=image.device)
-        # The last column and line of a mask are inside of it; boxes are half open.
-        values["boxes"] = boxes.to(torch.float32) + torch.tensor([0.0, 0, 1, 1], device=image.device)
+        values["boxes"], _ = tight_boxes(masks)
     else:
         boxes = target["boxes"]
         check_field("boxes", boxes, (number, 4), torch.float32, image.device)

@@ -13,7 +13,6 @@ from numbers import Real
 from typing import Any
 
 import torch
-from torchvision.ops import masks_to_boxes
 
 from segpaste.integrations.class_indices import checked_indices, to_classes, to_indices
 from segpaste.integrations.collate import batch_of
@@ -25,6 +24,7 @@ from segpaste.types import (
     PanopticSchema,
     classes_of_kind,
 )
+from segpaste.types.leaves import tight_boxes
 from segpaste.types.tensors import plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -419,12 +419,10 @@ def _segments(
 def _row_fields(
     masks: torch.Tensor, classes: Sequence[int], segments: Sequence[int], device: torch.device
 ) -> dict[str, Any]:
-    seen = masks.flatten(1).any(dim=1).tolist()
+    boxes, present = tight_boxes(masks)
+    seen = present.tolist()
     if not all(seen):
         raise ValueError(f"mask_labels: got no pixel in segment {segments[seen.index(False)]}, expected one")
-    boxes = masks_to_boxes(masks) if len(masks) else torch.zeros((0, 4), device=device)
-    # The last column and line of a mask are inside of it; boxes are half open.
-    boxes = boxes.to(torch.float32) + torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
     return {
         "instance_masks": masks,
         "instance_ids": torch.arange(1, len(masks) + 1, dtype=torch.int32, device=device),

@@ -1,8 +1,7 @@
 """Containers, schemas and configuration: what every other part of segpaste speaks."""
 
-from segpaste.types import batch_leaves as _batch_leaves  # noqa: F401 (registers batches)
-from segpaste.types import geometric_kernels as _kernels  # noqa: F401 (registers them)
 from segpaste.types.audit import BatchAuditPacket, PasteThresholds
+from segpaste.types.batch_leaves import register_batches
 from segpaste.types.batched_dense_sample import BatchedDenseSample
 from segpaste.types.camera import CameraIntrinsics
 from segpaste.types.config import (
@@ -13,6 +12,8 @@ from segpaste.types.config import (
     to_q16,
 )
 from segpaste.types.dense_sample import DenseSample, xyxy
+from segpaste.types.geometric_kernels import register_kernels
+from segpaste.types.leaves import register_node
 from segpaste.types.modality import LEGAL_MODALITY_SETS, Modality, modality_set_name
 from segpaste.types.padded_batched_dense_sample import PaddedBatchedDenseSample
 from segpaste.types.plan import PastePlan
@@ -50,3 +51,8 @@ __all__ = [
     "to_q16",
     "xyxy",
 ]
+
+# torchvision hands on what it does not know: before anybody has a sample, it must know them.
+register_node(DenseSample)
+register_kernels()
+register_batches()

@@ -48,6 +48,14 @@ _KINDS: dict[str, type[tv_tensors.TVTensor]] = {
 }
 
 
+def register_batches() -> None:
+    """Make both batches nodes, and tell torchvision what to refuse; done once, by :mod:`segpaste.types`."""
+    for functional in functional_utils._KERNEL_REGISTRY:
+        F.register_kernel(functional, BatchLeaf)(_refusing(functional.__name__))
+    for kind in (BatchedDenseSample, PaddedBatchedDenseSample):
+        register_batch(kind)
+
+
 def register_batch(kind: type[Batch]) -> None:
     """Make batches of a class nodes of ``torch.utils._pytree``; of subclasses, too."""
     if kind not in pytree.SUPPORTED_NODES:
@@ -129,9 +137,3 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
         raise _refused(name, getattr(leaf, "batch", "batch"))
 
     return kernel
-
-
-for _functional in functional_utils._KERNEL_REGISTRY:
-    F.register_kernel(_functional, BatchLeaf)(_refusing(_functional.__name__))
-for _kind in (BatchedDenseSample, PaddedBatchedDenseSample):
-    register_batch(_kind)

@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional as F
 
 from segpaste.types.leaves import IGNORE, CameraLeaf, DepthLeaf, NormalsLeaf
 from segpaste.types.resampling import (
+    Between,
     Lookup,
     depth_between,
     looked_up,
@@ -36,7 +37,31 @@ LABELS: dict[type[tv_tensors.TVTensor], int] = {InstanceMask: 0, SemanticMap: IG
 SQUARE = 0.01
 """How far fx / fy may be from 1 for a turn by no quarter turn: a resize to whole pixels is this far off."""
 
+_NAMES: dict[type[tv_tensors.TVTensor], str] = {
+    DepthLeaf: "depth",
+    NormalsLeaf: "normals",
+    CameraLeaf: "camera_intrinsics",
+}
+"""Types that not every move can carry, and what an error calls them."""
+
 _Kernel = Callable[..., torch.Tensor]
+
+
+def register_kernels() -> None:
+    """Tell torchvision of every kernel; done once, by :mod:`segpaste.types`."""
+    for kind in (*LABELS, PaddingMask, *_NAMES):
+        _register(F.horizontal_flip, kind, _flip_kernel(kind, -1, 0))
+        _register(F.vertical_flip, kind, _flip_kernel(kind, -2, 1))
+        _register(F.resize, kind, _resize_kernel(kind))
+        _register(F.pad, kind, _pad_kernel(kind))
+        _register(F.crop, kind, _crop_kernel(kind))
+        _register(F.center_crop, kind, _center_crop_kernel(kind))
+        _register(F.resized_crop, kind, _resized_crop_kernel(kind))
+        _register(F.affine, kind, _affine_kernel(kind))
+        _register(F.rotate, kind, _rotate_kernel(kind))
+        _register(F.perspective, kind, _perspective_kernel(kind))
+        _register(F.elastic, kind, _elastic_kernel(kind))
+        F.register_kernel(F.to_dtype, kind)(_to_dtype)
 
 
 def _register(functional: Callable[..., Any], kind: type[tv_tensors.TVTensor], kernel: _Kernel) -> None:
@@ -67,11 +92,10 @@ def _flip_camera(component: int) -> _Kernel:
     return kernel
 
 
-for _functional, _axis, _component in ((F.horizontal_flip, -1, 0), (F.vertical_flip, -2, 1)):
-    for _kind in (*LABELS, PaddingMask, DepthLeaf):
-        _register(_functional, _kind, lambda leaf, axis=_axis: leaf.flip(axis))
-    _register(_functional, NormalsLeaf, _flip_normals(_axis, _component))
-    _register(_functional, CameraLeaf, _flip_camera(_component))
+def _flip_kernel(kind: type[tv_tensors.TVTensor], axis: int, component: int) -> _Kernel:
+    if kind is NormalsLeaf:
+        return _flip_normals(axis, component)
+    return _flip_camera(component) if kind is CameraLeaf else lambda leaf: leaf.flip(axis)
 
 
 # ---------------------------------------------------------------- resize
@@ -100,53 +124,21 @@ def _lookup(
     return resized_lookup((height, width), new, rule, leaf.device), not nearest
 
 
-def _resize_labels(
-    leaf: torch.Tensor,
-    size: Any,
-    interpolation: Any = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-) -> torch.Tensor:
-    lookup, _ = _lookup(leaf, size, interpolation, max_size)
-    return leaf if lookup is None else looked_up(leaf, lookup)
+def _resize_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
+    def kernel(
+        leaf: torch.Tensor,
+        size: Any,
+        interpolation: Any = InterpolationMode.BILINEAR,
+        max_size: int | None = None,
+        antialias: bool | None = True,
+    ) -> torch.Tensor:
+        if kind is CameraLeaf:
+            new_height, new_width = _new_size(size, *_size_of(leaf, kind), max_size)
+            return _stretched(leaf, new_width, new_height)
+        lookup, between = _lookup(leaf, size, interpolation, max_size)
+        return leaf if lookup is None else _at(kind, leaf, lookup, _bilinear_to(lookup) if between else None)
 
-
-def _resize_depth(
-    leaf: torch.Tensor,
-    size: Any,
-    interpolation: Any = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-) -> torch.Tensor:
-    lookup, between = _lookup(leaf, size, interpolation, max_size)
-    if lookup is None:
-        return leaf
-    return depth_between(leaf, lookup, _bilinear_to(lookup) if between else None)
-
-
-def _resize_normals(
-    leaf: torch.Tensor,
-    size: Any,
-    interpolation: Any = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-) -> torch.Tensor:
-    lookup, between = _lookup(leaf, size, interpolation, max_size)
-    if lookup is None:
-        return leaf
-    return normals_between(leaf, lookup, _bilinear_to(lookup) if between else None)
-
-
-def _resize_camera(
-    camera: torch.Tensor,
-    size: Any,
-    interpolation: Any = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-) -> torch.Tensor:
-    width, height = (int(number) for number in camera[4:].tolist())
-    new_height, new_width = _new_size(size, height, width, max_size)
-    return _stretched(camera, new_width, new_height)
+    return kernel
 
 
 def _stretched(camera: torch.Tensor, width: int, height: int) -> torch.Tensor:
@@ -160,16 +152,6 @@ def _bilinear_to(lookup: Lookup) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda channels: torch.nn.functional.interpolate(
         channels[None], size=lookup.size, mode="bilinear", align_corners=False
     )[0]
-
-
-_RESIZE: dict[type[tv_tensors.TVTensor], _Kernel] = {
-    **dict.fromkeys((*LABELS, PaddingMask), _resize_labels),
-    DepthLeaf: _resize_depth,
-    NormalsLeaf: _resize_normals,
-    CameraLeaf: _resize_camera,
-}
-for _kind, _kernel in _RESIZE.items():
-    _register(F.resize, _kind, _kernel)
 
 
 # --------------------------------------------------------- pad and crops
@@ -257,15 +239,12 @@ def _camera_with_sides(camera: torch.Tensor, sides: _Sides) -> torch.Tensor:
     return camera + torch.tensor(moved, dtype=camera.dtype, device=camera.device)
 
 
-_PAD: dict[type[tv_tensors.TVTensor], _Kernel] = {
-    **{kind: _pad_labels(kind) for kind in LABELS},
-    PaddingMask: _pad_padding,
-    DepthLeaf: _pad_filled("depth"),
-    NormalsLeaf: _pad_filled("normals"),
-    CameraLeaf: _pad_camera,
-}
-for _kind, _kernel in _PAD.items():
-    _register(F.pad, _kind, _kernel)
+def _pad_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
+    if kind in LABELS:
+        return _pad_labels(kind)
+    if kind is PaddingMask:
+        return _pad_padding
+    return _pad_camera if kind is CameraLeaf else _pad_filled(_NAMES[kind])
 
 
 def _crop(kind: type[tv_tensors.TVTensor], leaf: torch.Tensor, sides: _Sides) -> torch.Tensor:
@@ -327,6 +306,8 @@ def _center_crop_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
 
 
 def _resized_crop_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
+    resize = _resize_kernel(kind)
+
     def kernel(
         leaf: torch.Tensor,
         top: int,
@@ -339,15 +320,9 @@ def _resized_crop_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
     ) -> torch.Tensor:
         sides = _crop_sides(leaf, kind, top, left, height, width)
         part = _crop(kind, leaf, sides)
-        return _RESIZE[kind](part, size=size, interpolation=interpolation)
+        return resize(part, size=size, interpolation=interpolation)
 
     return kernel
-
-
-for _kind in _PAD:
-    _register(F.crop, _kind, _crop_kernel(_kind))
-    _register(F.center_crop, _kind, _center_crop_kernel(_kind))
-    _register(F.resized_crop, _kind, _resized_crop_kernel(_kind))
 
 
 # ----------------------------------- affine, rotate, perspective, elastic
@@ -357,12 +332,20 @@ def _warp(kind: type[tv_tensors.TVTensor], leaf: torch.Tensor, move: _Move, mode
     """A leaf moved as torchvision moves an image: ``move`` calls its functional for images."""
     _refuse_autocast(leaf.device.type)
     lookup = warped_lookup(leaf, lambda pixels: move.image(pixels, nearest=True))
-    if kind in LABELS or kind is PaddingMask:
-        return looked_up(leaf, lookup, LABELS.get(kind, 0))
     between = None if mode == "nearest" else lambda channels: move.image(channels, nearest=False)
+    moved = _at(kind, leaf, lookup, between)
+    return turned(moved, move.turn) if kind is NormalsLeaf else moved
+
+
+def _at(
+    kind: type[tv_tensors.TVTensor], leaf: torch.Tensor, lookup: Lookup, between: Between | None
+) -> torch.Tensor:
+    """A leaf at a lookup; depth and normals by ``between``, where there is one."""
     if kind is DepthLeaf:
         return depth_between(leaf, lookup, between)
-    return turned(normals_between(leaf, lookup, between), move.turn)
+    if kind is NormalsLeaf:
+        return normals_between(leaf, lookup, between)
+    return looked_up(leaf, lookup, LABELS.get(kind, 0))
 
 
 def _refuse_autocast(device: str) -> None:
@@ -395,7 +378,7 @@ def _affine_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
     ) -> torch.Tensor:
         sheared = bool(shear) if isinstance(shear, (int, float)) else any(shear)
         if sheared and kind in (NormalsLeaf, CameraLeaf):
-            raise _refused("affine(shear=...)", "normals" if kind is NormalsLeaf else "camera_intrinsics")
+            raise _refused("affine(shear=...)", _NAMES[kind])
         if kind is CameraLeaf:
             width, height = (int(number) for number in leaf[4:].tolist())
             return _turned_camera(
@@ -458,8 +441,8 @@ def _perspective_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
         fill: Any = None,
         coefficients: Any = None,
     ) -> torch.Tensor:
-        if kind in _REFUSED:
-            raise _refused_all("perspective", _REFUSED[kind])
+        if kind in _NAMES:
+            raise _refused_all("perspective", _NAMES[kind])
 
         def image(pixels: torch.Tensor, nearest: bool) -> torch.Tensor:
             return F.perspective_image(
@@ -478,8 +461,8 @@ def _elastic_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
         interpolation: Any = InterpolationMode.BILINEAR,
         fill: Any = None,
     ) -> torch.Tensor:
-        if kind in _REFUSED:
-            raise _refused_all("elastic", _REFUSED[kind])
+        if kind in _NAMES:
+            raise _refused_all("elastic", _NAMES[kind])
 
         def image(pixels: torch.Tensor, nearest: bool) -> torch.Tensor:
             return F.elastic_image(pixels, displacement, interpolation=_between(nearest))
@@ -487,15 +470,6 @@ def _elastic_kernel(kind: type[tv_tensors.TVTensor]) -> _Kernel:
         return _warp(kind, leaf, _Move(image), "nearest")
 
     return kernel
-
-
-_REFUSED: dict[type, str] = {DepthLeaf: "depth", NormalsLeaf: "normals", CameraLeaf: "camera_intrinsics"}
-
-for _kind in _PAD:
-    _register(F.affine, _kind, _affine_kernel(_kind))
-    _register(F.rotate, _kind, _rotate_kernel(_kind))
-    _register(F.perspective, _kind, _perspective_kernel(_kind))
-    _register(F.elastic, _kind, _elastic_kernel(_kind))
 
 
 def _turned_camera(
@@ -544,10 +518,6 @@ def _cos_sin(degrees: float) -> tuple[float, float]:
 def _to_dtype(leaf: torch.Tensor, dtype: torch.dtype, scale: bool = False) -> torch.Tensor:
     """Nothing, to the bit, where values are to be scaled to a range, which is meant for images."""
     return leaf if scale else leaf.to(dtype)
-
-
-for _kind in _PAD:
-    F.register_kernel(F.to_dtype, _kind)(_to_dtype)
 
 
 # ------------------------------------------------------------------ errors

@@ -241,6 +241,3 @@ def _rows_of_masks(values: dict[str, Any], rows_before: int) -> None:
         panoptic, semantic = (values[n].as_subclass(torch.Tensor) for n in ("panoptic_map", "semantic_map"))
         maps = void_lost_objects(panoptic, semantic, values["instance_ids"])
         values["panoptic_map"], values["semantic_map"] = maps
-
-
-register_node(DenseSample)
