@@ -20,7 +20,6 @@ from segpaste.types import (
     PanopticSchema,
     PanopticSchemaSpec,
     modality_set_name,
-    xyxy,
 )
 from segpaste.types.schema import ThingOrStuff, classes_of_kind
 
@@ -155,30 +154,6 @@ def relabelled(data: DataSet, schema: PanopticSchema) -> DataSet:
         max_instances_per_image=schema.max_instances_per_image,
     )
     return replace(data, samples=samples, schema=spec, class_names={})
-
-
-def unpadded(sample: DenseSample) -> DenseSample:
-    """The sample without the padding to its right and below."""
-    if sample.padding_mask is None:
-        return sample
-    padding = sample.padding_mask.as_subclass(torch.Tensor)[0]
-    height, width = int((~padding).any(dim=1).sum()), int((~padding).any(dim=0).sum())
-    values = sample.to_dict()
-    del values["padding_mask"]
-    if (height, width) != sample.canvas_size and min(height, width) > 0:
-        for name in (
-            "image",
-            "instance_masks",
-            "semantic_map",
-            "panoptic_map",
-            "depth",
-            "depth_valid",
-            "normals",
-        ):
-            if name in values:
-                values[name] = values[name].as_subclass(torch.Tensor)[..., :height, :width].clone()
-        values["boxes"] = xyxy(sample.boxes.as_subclass(torch.Tensor), (height, width))
-    return DenseSample.unchecked(**values)
 
 
 def content_sha256(samples: Sequence[DenseSample]) -> str:

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from segpaste.audit.data import unpadded
 from segpaste.audit.errors import AuditError
 from segpaste.augmentation import BankSource, BatchCopyPaste
 from segpaste.bank import BankBatch, build_bank, create_bank_dataloader, open_bank
 from segpaste.bank.stored_bank import StoredBank
 from segpaste.integrations import DataSet, SampleCrops
+from segpaste.integrations.data_set import unpadded
 from segpaste.paste.rng import to_int64
 from segpaste.presets import PresetConfig
 from segpaste.testing.examples import ragged, stream_seed

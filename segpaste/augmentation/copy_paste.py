@@ -208,16 +208,12 @@ class CopyPasteCollator:
             TypeError, ValueError: on no samples, naming the first sample that differs from sample 0 or has
                 more than ``max_instances`` rows, and what :class:`BatchCopyPaste` refuses.
         """
-        if not isinstance(samples, Sequence):
-            raise TypeError(f"samples: got {type(samples).__name__}, expected a list of DenseSample")
-        if not samples:
+        ragged = BatchedDenseSample.from_samples(samples)
+        if not ragged.batch_size:
             raise ValueError("samples: got none, expected one or more")
-        for index, sample in enumerate(samples):
-            if not isinstance(sample, DenseSample):
-                raise TypeError(f"samples[{index}]: got {type(sample).__name__}, expected a DenseSample")
-        batch = BatchedDenseSample.from_samples(samples).to_padded(self.max_instances)
+        batch = ragged.to_padded(self.max_instances)
         if seeds is None:
-            seeds = _drawn_seeds(len(samples)).to(batch.labels.device)
+            seeds = _drawn_seeds(batch.batch_size).to(batch.labels.device)
         return BatchedDenseSample.from_padded(self.augment(batch, seeds=seeds))
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from segpaste.integrations.errors import DataError
 from segpaste.integrations.records import Records, room_for_rows
 from segpaste.types import CameraIntrinsics, DenseSample, Modality, PanopticSchemaSpec, xyxy
+from segpaste.types.validation import valid_rectangle
 
 # What a map holds on padding; the semantic map's value is the schema's ignore index.
 _ON_PADDING = {"image": 0, "instance_masks": False, "panoptic_map": 0, "depth": 0.0, "normals": 0.0}
@@ -124,6 +125,23 @@ def padded(sample: DenseSample, canvas_size: tuple[int, int], ignore_index: int 
     padding[:, :height, :width] = False if before is None else before.as_subclass(torch.Tensor)
     values["padding_mask"] = padding
     values["boxes"] = xyxy(sample.boxes.as_subclass(torch.Tensor), canvas_size)
+    return DenseSample.unchecked(**values)
+
+
+def unpadded(sample: DenseSample) -> DenseSample:
+    """The valid rectangle of a sample, without a padding mask; the inverse of :func:`padded`.
+
+    The origin stays, and with it boxes, ids and intrinsics. A sample that is padding everywhere
+    keeps its canvas: there is none without a pixel.
+    """
+    if sample.padding_mask is None:
+        return sample
+    height, width = valid_rectangle(sample.padding_mask.as_subclass(torch.Tensor)[0])
+    if height * width == 0:
+        height, width = sample.canvas_size
+    values = _mapped(sample, lambda _, t: t[..., :height, :width].clone())
+    del values["padding_mask"]
+    values["boxes"] = xyxy(sample.boxes.as_subclass(torch.Tensor), (height, width))
     return DenseSample.unchecked(**values)
 
 

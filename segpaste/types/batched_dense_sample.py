@@ -85,8 +85,14 @@ class BatchedDenseSample:
         beside others with one has none of it.
 
         Raises:
+            TypeError: on no list, and naming the first entry that is no sample.
             ValueError: naming the first sample that differs from sample 0, and how.
         """
+        if not isinstance(samples, Sequence) or isinstance(samples, str):
+            raise TypeError(f"samples: got {type(samples).__name__}, expected a list of DenseSample")
+        for index, sample in enumerate(samples):
+            if not isinstance(sample, DenseSample):
+                raise TypeError(f"samples[{index}]: got {type(sample).__name__}, expected a DenseSample")
         if not samples:
             return cls(
                 images=tv_tensors.Image(

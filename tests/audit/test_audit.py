@@ -26,11 +26,12 @@ from segpaste.audit import (
     write,
     write_audit,
 )
-from segpaste.audit.data import content_sha256, relabelled, unpadded
+from segpaste.audit.data import content_sha256, relabelled
 from segpaste.audit.judging import KINDS
 from segpaste.audit.page import html_page
 from segpaste.augmentation import BatchCopyPaste, SanitizeInstances
 from segpaste.integrations import DataSet
+from segpaste.integrations.data_set import unpadded
 from segpaste.invariants import laws
 from segpaste.presets import PresetConfig, get_preset
 from segpaste.types import Modality, PanopticSchemaSpec, xyxy
